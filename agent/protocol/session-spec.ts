@@ -10,6 +10,7 @@ export const browserNames = ['chromium', 'firefox', 'webkit'] as const
 export const startUrlWaits = ['none', 'domcontentloaded', 'load'] as const
 /** `in`: viewer -> session, `out`: session -> viewer. Enforced by the agent on the RFB bytes. */
 export const clipboardPolicies = ['none', 'in', 'out', 'both'] as const
+export type ClipboardPolicy = (typeof clipboardPolicies)[number]
 
 export const Display = z.object({ width: z.int().min(320).max(7680), height: z.int().min(240).max(4320) })
 export type Display = z.infer<typeof Display>

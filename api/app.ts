@@ -1,0 +1,107 @@
+/**
+ * The one app. `createApp(platform)` knows neither Node nor Workers; it wires the rooms together: request id, origin and actor, then the
+ * resources, then the one place where errors become answers.
+ */
+import { HTTPException } from 'hono/http-exception'
+import { Authenticator } from './auth.ts'
+import type { Actor, Ctx } from './context.ts'
+import { newId } from './ids.ts'
+import type { Platform, Services } from './platform.ts'
+import { Problem, problemResponse } from './problem.ts'
+import { resources } from './resources.ts'
+import { newRouter, type Router } from './route.ts'
+import { checkOrigin } from './web-security.ts'
+
+export function createApp(platform: Platform): { app: Router; auth: Authenticator } {
+  const app = newRouter()
+  const auth = new Authenticator()
+
+  app.use(async function request_context(c, next) {
+    const given = c.req.header('x-request-id')
+    const requestId = given && /^[\w.-]{1,64}$/.test(given) ? given : newId('req')
+    c.set('requestId', requestId)
+    const services = platform.services(c.req.raw, c.env)
+    const ctx: Ctx = {
+      ...services,
+      config: platform.config,
+      log: platform.log,
+      requestId,
+      origin: platform.config.publicUrl ?? new URL(c.req.url).origin,
+      actor: { kind: 'anonymous' },
+    }
+    ctx.actor = await actorOf(auth, c.req.raw, services, c.req.path)
+    checkOrigin(ctx, c.req.raw)
+    c.set('ctx', ctx)
+    await next()
+    c.res.headers.set('x-request-id', requestId)
+  })
+
+  for (const mount of resources) mount(app, { platform, auth })
+
+  app.notFound(c =>
+    problemResponse(new Problem('not_found', `Nothing is at ${c.req.method} ${c.req.path.slice(0, 200)}.`), c.var.requestId),
+  )
+  app.onError((error, c) => {
+    const requestId = c.var.requestId ?? newId('req')
+    return problemResponse(asProblem(error, requestId, platform), requestId)
+  })
+  refuseUndeclared(app)
+  return { app, auth }
+}
+
+/** Paths where `Authorization` is not a user's token: agents and data sockets bring their own. */
+const notUserTokens = /^\/v1\/agent\/|^\/(health|ready|metrics|openapi\.json|docs)$/
+
+async function actorOf(auth: Authenticator, request: Request, services: Services, path: string): Promise<Actor> {
+  if (!path.startsWith('/v1/') || notUserTokens.test(path)) return { kind: 'anonymous' }
+  try {
+    return (await auth.actor(request, services)) ?? { kind: 'anonymous' }
+  } catch (error) {
+    if (!isConnectionLoss(error)) throw error
+    throw new Problem('unavailable', 'The database cannot be reached.', { headers: { 'retry-after': '1' }, cause: error })
+  }
+}
+
+function asProblem(error: unknown, requestId: string, platform: Platform): Problem {
+  if (error instanceof Problem) return error
+  if (error instanceof HTTPException) {
+    const code = { 400: 'bad_request', 404: 'not_found', 413: 'too_large', 415: 'unsupported_media_type' }[error.status as number]
+    return new Problem((code ?? 'bad_request') as 'bad_request', error.message || 'The request cannot be read.')
+  }
+  if (isConnectionLoss(error)) {
+    platform.log.warn('database_unreachable', { request_id: requestId })
+    return new Problem('unavailable', 'The database cannot be reached.', { headers: { 'retry-after': '1' } })
+  }
+  const cause =
+    error instanceof Error
+      ? { message: error.message, stack: error.stack, cause: String(error.cause ?? '') }
+      : { message: String(error) }
+  platform.log.error('request_failed', { request_id: requestId, ...cause })
+  return new Problem('internal', 'Something went wrong on our side.')
+}
+
+/** postgres.js and Node name lost connections by code; drizzle wraps them as `cause`. */
+export function isConnectionLoss(error: unknown): boolean {
+  const code = (error as { code?: unknown })?.code
+  if (
+    typeof code === 'string' &&
+    /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|EPIPE|ENOTFOUND|ETIMEDOUT|ENOENT|57P0[1-3]|53300|08)/.test(code)
+  )
+    return true
+  const cause = (error as { cause?: unknown })?.cause
+  return cause !== undefined && cause !== error && isConnectionLoss(cause)
+}
+
+/** Default deny: a route that does not say who may call it is a fault of the program. */
+function refuseUndeclared(app: Router): void {
+  const declared = new Set<string>()
+  for (const definition of app.openAPIRegistry.definitions) {
+    if (definition.type !== 'route') continue
+    const { method, path } = definition.route
+    if ('x-access' in definition.route) declared.add(`${method.toUpperCase()} ${path.replaceAll(/\{(\w+)\}/g, ':$1')}`)
+  }
+  for (const { method, path } of app.routes) {
+    if (method === 'ALL' || declared.has(`${method} ${path.replaceAll(/\{[^}]*\}$/g, '')}`)) continue
+    throw new Error(`route ${method} ${path} does not declare its access`)
+  }
+}

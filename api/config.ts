@@ -1,0 +1,19 @@
+/** Settings of the API that mean the same on both platforms. Parsed once by the entry; nothing below reads the environment. */
+import { z } from 'zod'
+
+const publicUrl = z.url({ protocol: /^https?$/ }).transform(url => url.replace(/\/+$/, ''))
+
+export const ApiConfig = z.object({
+  /** What users see; absent: taken from each request. */
+  publicUrl: publicUrl.optional(),
+  /** Other origins whose pages may use cookies and WebSockets (exact match). */
+  allowedOrigins: z.array(z.string()).default([]),
+  /** Largest JSON body, bytes. */
+  maxJsonBody: z.int().default(1024 * 1024),
+  /** Largest uploaded file, bytes. */
+  maxUpload: z.number().default(10 * 1024 ** 3),
+  /** Streams the API holds an upgrade for, at most, milliseconds. */
+  meetingMs: z.int().default(10_000),
+  version: z.string(),
+})
+export type ApiConfig = z.infer<typeof ApiConfig>

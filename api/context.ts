@@ -1,0 +1,64 @@
+/** What every verb gets: who acts, through what, and what it may use. `verb(ctx, input)` authorises, does one transaction, returns. */
+import type { Db } from '#db/client.ts'
+import type { ApiConfig } from './config.ts'
+import type { Log, Services } from './platform.ts'
+import { Problem } from './problem.ts'
+
+export const scopes = [
+  'sessions:read',
+  'sessions:write',
+  'sessions:connect',
+  'jobs:read',
+  'jobs:write',
+  'exec',
+  'manifests',
+  'clusters:read',
+  'clusters:admin',
+  'tokens',
+  'admin',
+] as const
+export type Scope = (typeof scopes)[number]
+
+/** Who did it, as data. `token` also when a dashboard cookie stands for one. */
+export type Actor =
+  | {
+      kind: 'token'
+      token: string
+      project: string
+      user: string
+      scopes: readonly Scope[]
+      /** Milliseconds (epoch) at which the token ends; null: never. */
+      expiresAt: number | null
+      via: 'bearer' | 'cookie'
+    }
+  | { kind: 'agent'; agent: string; cluster: string }
+  | { kind: 'ticket'; session: string; project: string; user: string; token: string | null; link: string | null }
+  | { kind: 'system' }
+  | { kind: 'anonymous' }
+export type TokenActor = Extract<Actor, { kind: 'token' }>
+
+export interface Ctx extends Services {
+  db: Db
+  config: ApiConfig
+  log: Log
+  requestId: string
+  /** Scheme and host that users reach the API by, without a trailing slash. */
+  origin: string
+  actor: Actor
+}
+
+export function holds(actor: Actor, scope: Scope): boolean {
+  return actor.kind === 'token' && (actor.scopes.includes(scope) || actor.scopes.includes('admin'))
+}
+
+/** The acting token; routes declare their scope, so verbs reached over HTTP always have one. */
+export function tokenActor(ctx: Ctx): TokenActor {
+  if (ctx.actor.kind !== 'token') throw new Problem('unauthorized', 'A token is needed.')
+  return ctx.actor
+}
+
+/** The project whose rows the actor may touch; null for an admin, who may touch all. Every query carries it. */
+export function projectWall(ctx: Ctx): string | null {
+  const actor = tokenActor(ctx)
+  return actor.scopes.includes('admin') ? null : actor.project
+}

@@ -1,0 +1,34 @@
+/** Ids: a prefix, then time and randomness in base 36, so that they sort by creation. Never a `-`. */
+export type IdPrefix =
+  | 'ses'
+  | 'job'
+  | 'tok'
+  | 'clu'
+  | 'prj'
+  | 'vol'
+  | 'trm'
+  | 'lnk'
+  | 'evt'
+  | 'agt'
+  | 'str'
+  | 'aud'
+  | 'req'
+  | 'rep'
+
+const alphabet = '0123456789abcdefghijklmnopqrstuvwxyz'
+
+/** `length` characters of [0-9a-z], uniform (rejection sampling). */
+export function randomWord(length: number): string {
+  let word = ''
+  while (word.length < length) {
+    for (const byte of crypto.getRandomValues(new Uint8Array(length))) {
+      if (byte < 252 && word.length < length) word += alphabet[byte % 36]
+    }
+  }
+  return word
+}
+
+/** `ses_` + 9 characters of time (to the year 5188) + 11 random ones (56 bits). */
+export function newId(prefix: IdPrefix): string {
+  return `${prefix}_${Date.now().toString(36).padStart(9, '0')}${randomWord(11)}`
+}

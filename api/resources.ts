@@ -1,0 +1,12 @@
+/** Every room of the API, in the order they are mounted. */
+import type { Authenticator } from './auth.ts'
+import type { Platform } from './platform.ts'
+import type { Router } from './route.ts'
+
+export interface Wiring {
+  platform: Platform
+  auth: Authenticator
+}
+export type Mount = (app: Router, wiring: Wiring) => void
+
+export const resources: readonly Mount[] = []

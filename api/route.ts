@@ -1,0 +1,105 @@
+/**
+ * How a route is declared. Each says who may call it (`access`); app.ts refuses to start with one that does not. Handlers are at most a few
+ * lines: read valid input, call the verb with `c.var.ctx`, answer.
+ */
+import { createRoute, OpenAPIHono, type RouteConfig, z } from '@hono/zod-openapi'
+import type { MiddlewareHandler } from 'hono'
+import { unauthorized } from './auth.ts'
+import { type Ctx, holds, type Scope } from './context.ts'
+import { type FieldError, Problem, type ProblemCode, problems } from './problem.ts'
+
+/**
+ * A scope; `token`: any valid token; `public`: nobody is asked; `agent`: checked by the handler against the agent's key;
+ * `ticket`: a token with `sessions:connect`, or a one-time ticket, checked by the handler.
+ */
+export type Access = Scope | 'token' | 'public' | 'agent' | 'ticket'
+
+export type AppEnv = { Variables: { ctx: Ctx; requestId: string } }
+export type Router = OpenAPIHono<AppEnv>
+
+export function newRouter(): Router {
+  return new OpenAPIHono<AppEnv>({
+    defaultHook: result => {
+      if (!result.success) throw invalidInput(result.target, result.error.issues)
+    },
+  })
+}
+
+function invalidInput(target: string, issues: readonly { path: PropertyKey[]; message: string }[]): Problem {
+  const errors: FieldError[] = issues.slice(0, 50).map(issue => ({
+    pointer: target === 'json' ? `/${issue.path.map(pointerStep).join('/')}` : `?${issue.path.join('.')}`,
+    detail: issue.message,
+  }))
+  const first = errors[0]
+  return new Problem('invalid', first ? `${first.pointer}: ${first.detail}` : 'The input does not fit.', { errors })
+}
+
+const pointerStep = (step: PropertyKey) => String(step).slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1')
+
+const ProblemBody = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.enum(Object.keys(problems) as [ProblemCode, ...ProblemCode[]]),
+    request_id: z.string(),
+    errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
+  })
+  .openapi('Problem')
+
+/** Answers with one JSON object. */
+export function json<T extends z.ZodType>(schema: T, description: string) {
+  return { description, content: { 'application/json': { schema } } }
+}
+
+/** A required JSON body. */
+export function jsonBody<T extends z.ZodType>(schema: T) {
+  return { required: true, content: { 'application/json': { schema } } }
+}
+
+/** The problems a route may answer, beside 401, 403, 422 and 500, which all may. */
+export function problemAnswers<C extends ProblemCode>(...codes: C[]) {
+  const byStatus: Record<number, string[]> = {}
+  for (const code of codes) (byStatus[problems[code].status] ??= []).push(code)
+  return Object.fromEntries(
+    Object.entries(byStatus).map(([status, words]) => [
+      status,
+      { description: words.join(' or '), content: { 'application/problem+json': { schema: ProblemBody } } },
+    ]),
+  )
+}
+
+/** `createRoute` with the guard for its `access` and the errors every route may answer. */
+export function route<const R extends Omit<RouteConfig, 'security' | 'middleware'> & { access: Access; operationId: string }>(
+  config: R,
+) {
+  const { access, ...rest } = config
+  const open = access === 'public' || access === 'agent'
+  return createRoute({
+    ...rest,
+    'x-access': access,
+    middleware: [guard(access)],
+    security: open ? [] : [{ bearer: [] }, { cookie: [] }],
+    responses: {
+      ...(open ? {} : problemAnswers('unauthorized', 'forbidden')),
+      ...(rest.request ? problemAnswers('invalid') : {}),
+      ...rest.responses,
+    } as R['responses'],
+  } as unknown as Omit<R, 'access'> & { middleware: [MiddlewareHandler<AppEnv>] }) as ReturnType<
+    typeof createRoute<R['path'], Omit<R, 'access'> & { middleware: [MiddlewareHandler<AppEnv>] }>
+  >
+}
+
+function guard(access: Access): MiddlewareHandler<AppEnv> {
+  return async function access_guard(c, next) {
+    const { actor } = c.var.ctx
+    if (access !== 'public' && access !== 'agent' && access !== 'ticket') {
+      if (actor.kind !== 'token') throw unauthorized()
+      if (access !== 'token' && !holds(actor, access)) {
+        throw new Problem('forbidden', `This token lacks the scope ${access}.`)
+      }
+    }
+    await next()
+  }
+}

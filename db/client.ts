@@ -1,0 +1,28 @@
+/** Opens Postgres. Node and Workers use the same client; only the pool size differs (Workers: one client a request). */
+import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
+import postgres from 'postgres'
+import * as schema from './schema.ts'
+
+export type Db = PostgresJsDatabase<typeof schema>
+export type Tx = Parameters<Parameters<Db['transaction']>[0]>[0]
+/** Either: a verb that may run inside a caller's transaction takes this. */
+export type Sql = Db | Tx
+
+export interface OpenDatabase {
+  db: Db
+  /** For LISTEN and for statements drizzle cannot say. */
+  client: postgres.Sql
+  close(): Promise<void>
+}
+
+/** `max`: connections; `fetch_types: false` saves a round trip on each connection (we have no array parameters of custom types). */
+export function openDatabase(url: string, options: { max: number; applicationName: string }): OpenDatabase {
+  const client = postgres(url, {
+    max: options.max,
+    fetch_types: false,
+    connect_timeout: 10,
+    onnotice: () => {},
+    connection: { application_name: options.applicationName },
+  })
+  return { db: drizzle(client, { schema }), client, close: () => client.end({ timeout: 3 }) }
+}
