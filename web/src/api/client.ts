@@ -1,0 +1,138 @@
+/** Every call the dashboard makes. The cookie of the login travels by itself; nothing here ever holds a token. */
+import { offlineError, problemOf } from './api-error.ts'
+import type { Cluster, CreateSession, List, LiveEvent, Me, Scheduling, Session, Template, Ticket, Token } from './contract.ts'
+
+export interface ClientParts {
+  fetch: typeof fetch
+  /** Called for every 401 but that of the login itself. */
+  onSignedOut: () => void
+  /** Called with the server's `Date`, so that ages are counted by its clock. */
+  onServerTime?: (epochMs: number) => void
+  newKey?: () => string
+}
+
+interface Call {
+  method?: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE'
+  query?: Record<string, string | number | boolean | readonly string[] | null | undefined>
+  body?: unknown
+  headers?: Record<string, string>
+  signal?: AbortSignal
+}
+
+export interface SessionFilter {
+  status?: readonly string[]
+  template?: string
+  cluster?: string
+}
+
+export type Api = ReturnType<typeof createApi>
+
+export function createApi({ fetch, onSignedOut, onServerTime, newKey = randomKey }: ClientParts) {
+  async function send(path: string, call: Call = {}): Promise<Response> {
+    const method = call.method ?? 'GET'
+    const headers: Record<string, string> = { accept: 'application/json', ...call.headers }
+    if (call.body !== undefined) headers['content-type'] = 'application/json'
+    if (method === 'POST') headers['idempotency-key'] = newKey()
+    let response: Response
+    try {
+      response = await fetch(path + queryOf(call.query), {
+        method,
+        headers,
+        credentials: 'same-origin',
+        cache: 'no-store',
+        ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
+        ...(call.signal ? { signal: call.signal } : {}),
+      })
+    } catch (error) {
+      if (call.signal?.aborted) throw error
+      throw offlineError()
+    }
+    const date = Date.parse(response.headers.get('date') ?? '')
+    if (!Number.isNaN(date)) onServerTime?.(date)
+    if (response.ok) return response
+    if (response.status === 401 && path !== '/v1/auth/login') onSignedOut()
+    throw await problemOf(response)
+  }
+
+  async function json<T>(path: string, call?: Call): Promise<T> {
+    const response = await send(path, call)
+    return (await response.json()) as T
+  }
+
+  /** For calls whose answer may be empty (202, 204). */
+  async function maybe<T>(path: string, call?: Call): Promise<T | null> {
+    const response = await send(path, call)
+    const text = await response.text()
+    return text ? (JSON.parse(text) as T) : null
+  }
+
+  const session = (id: string, rest = '') => `/v1/sessions/${encodeURIComponent(id)}${rest}`
+  const cluster = (id: string, rest = '') => `/v1/clusters/${encodeURIComponent(id)}${rest}`
+  const token = (id: string, rest = '') => `/v1/tokens/${encodeURIComponent(id)}${rest}`
+
+  return {
+    login: (secret: string) => maybe('/v1/auth/login', { method: 'POST', body: { token: secret } }),
+    logout: () => maybe('/v1/auth/logout', { method: 'POST' }),
+    me: (signal?: AbortSignal) => json<Me>('/v1/me', { ...(signal ? { signal } : {}) }),
+
+    sessions: (filter: SessionFilter, cursor: string | null, limit: number, signal?: AbortSignal) =>
+      json<List<Session>>('/v1/sessions', { query: { ...filter, cursor, limit }, ...(signal ? { signal } : {}) }),
+    session: (id: string, signal?: AbortSignal) => json<Session>(session(id), { ...(signal ? { signal } : {}) }),
+    async createSession(body: CreateSession): Promise<{ session: Session; created: boolean }> {
+      const response = await send('/v1/sessions', { method: 'POST', body })
+      return { session: (await response.json()) as Session, created: response.status === 201 }
+    },
+    endSession: (id: string) => maybe<Session>(session(id), { method: 'DELETE' }),
+    touchSession: (id: string, ttl_seconds?: number) =>
+      maybe<Session>(session(id, '/touch'), { method: 'POST', ...(ttl_seconds ? { body: { ttl_seconds } } : {}) }),
+    stopSession: (id: string) => maybe<Session>(session(id, '/stop'), { method: 'POST' }),
+    startSession: (id: string) => maybe<Session>(session(id, '/start'), { method: 'POST' }),
+    restartSession: (id: string) => maybe<Session>(session(id, '/restart'), { method: 'POST' }),
+    async screenshot(id: string, width: number | null, signal?: AbortSignal): Promise<Blob> {
+      const call = { query: { width }, headers: { accept: 'image/png' }, ...(signal ? { signal } : {}) }
+      return (await send(session(id, '/screenshot'), call)).blob()
+    },
+    ticket: (id: string, role: 'view' | 'control') =>
+      json<Ticket>(session(id, '/tickets'), { method: 'POST', body: { stream: 'vnc', role } }),
+    logs: (id: string, query: { tail_lines: number; follow: boolean; container?: string }, signal: AbortSignal) =>
+      send(session(id, '/logs'), { query, headers: { accept: 'text/plain' }, signal }),
+    sessionEvents: (id: string, signal?: AbortSignal) =>
+      json<List<LiveEvent>>(session(id, '/events'), { query: { limit: 100 }, ...(signal ? { signal } : {}) }),
+
+    templates: (signal?: AbortSignal) => json<List<Template>>('/v1/templates', { query: { limit: 100 }, ...(signal ? { signal } : {}) }),
+
+    clusters: (cursor: string | null, signal?: AbortSignal) =>
+      json<List<Cluster>>('/v1/clusters', { query: { cursor, limit: 100 }, ...(signal ? { signal } : {}) }),
+    createCluster: (body: { name: string; labels?: Record<string, string> }) =>
+      json<Cluster>('/v1/clusters', { method: 'POST', body }),
+    enrollCluster: (id: string) => json<Cluster>(cluster(id, '/enroll'), { method: 'POST' }),
+    scheduleCluster: (id: string, scheduling: Scheduling) =>
+      scheduling === 'draining'
+        ? maybe<Cluster>(cluster(id, '/drain'), { method: 'POST' })
+        : maybe<Cluster>(cluster(id), { method: 'PATCH', body: { scheduling } }),
+    deleteCluster: (id: string) => maybe(cluster(id), { method: 'DELETE' }),
+
+    tokens: (cursor: string | null, signal?: AbortSignal) =>
+      json<List<Token>>('/v1/tokens', { query: { cursor, limit: 50 }, ...(signal ? { signal } : {}) }),
+    createToken: (body: { name: string; scopes: string[]; expires_in_seconds?: number; user?: string }) =>
+      json<Token>('/v1/tokens', { method: 'POST', body }),
+    rotateToken: (id: string) => json<Token>(token(id, '/rotate'), { method: 'POST' }),
+    revokeToken: (id: string) => maybe(token(id), { method: 'DELETE' }),
+  }
+}
+
+function queryOf(query: Call['query']): string {
+  const params = new URLSearchParams()
+  for (const [key, value] of Object.entries(query ?? {})) {
+    if (value === null || value === undefined || value === '') continue
+    if (Array.isArray(value)) for (const one of value) params.append(key, one)
+    else params.set(key, String(value))
+  }
+  const text = params.toString()
+  return text ? `?${text}` : ''
+}
+
+/** `crypto.randomUUID` is missing on plain http:// addresses other than localhost. */
+function randomKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), byte => byte.toString(16).padStart(2, '0')).join('')
+}
