@@ -1,0 +1,56 @@
+/**
+ * One owner per data directory. The lock is the kernel's (`flock`): it ends with the process that holds it, however that dies, so
+ * there is no stale lock to reason about. Node has no flock call, but the lock belongs to the open file, which the program `flock` gets as
+ * its descriptor 3 and we keep. What the file says is only for people.
+ */
+import { spawnSync } from 'node:child_process'
+import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+
+export interface DataDirHold {
+  readonly dir: string
+  release(): void
+}
+
+export class DataDirInUse extends Error {
+  readonly dir: string
+  readonly pid: number | null
+  constructor(dir: string, pid: number | null) {
+    super(`${dir} is in use by another Porthole${pid ? ` (process ${pid})` : ''}: end it first, or choose another DATA_DIR`)
+    this.name = 'DataDirInUse'
+    this.dir = dir
+    this.pid = pid
+  }
+}
+
+const busy = 9
+
+/** Throws `DataDirInUse` while another process (or another hold in this one) has `dir`. */
+export function holdDataDir(dir: string): DataDirHold {
+  mkdirSync(dir, { recursive: true, mode: 0o700 })
+  const file = join(dir, 'lock')
+  const fd = openSync(file, 'a+', 0o600)
+  try {
+    const locked = spawnSync('flock', ['--nonblock', '--conflict-exit-code', String(busy), '3'], {
+      stdio: ['ignore', 'ignore', 'pipe', fd],
+      encoding: 'utf8',
+    })
+    if (locked.status === busy) throw new DataDirInUse(dir, Number(readFileSync(file, 'utf8').trim()) || null)
+    if (locked.error) throw new Error('the program `flock` is missing: install the package util-linux', { cause: locked.error })
+    if (locked.status !== 0)
+      throw new Error(`cannot lock ${file}: ${locked.stderr.trim() || `flock ended with ${locked.status}`}`)
+    ftruncateSync(fd)
+    writeSync(fd, `${process.pid}\n`)
+  } catch (error) {
+    closeSync(fd)
+    throw error
+  }
+  let held = true
+  return {
+    dir,
+    release() {
+      if (held) closeSync(fd)
+      held = false
+    },
+  }
+}
