@@ -56,7 +56,9 @@ export interface StreamGrant {
   role: StreamRole
   target: StreamTarget
   clipboard: ClipboardPolicy
-  /** Milliseconds the agent may keep the stream without a renewal. */
+  /** `mintSecret('st')`: opens the agent's data socket, once. Its SHA-256 is the row's `key_hash`. */
+  key: string
+  /** Milliseconds the agent may keep the stream without a renewal (which comes every 30 s). */
   remainingMs: number
 }
 
@@ -65,6 +67,8 @@ export interface StreamGrant {
  * (`cluster_offline`, `target_refused`, `target_timeout`, …) before anything was upgraded.
  */
 export interface Tunnel {
+  /** Who holds the viewers that this tunnel opens: goes into `grants.replica_id`. */
+  readonly home: string
   /** Desired state of the cluster changed (after commit): a hint; polling is the truth. */
   nudge(cluster: string): Promise<void>
   /** An agent's control link; the caller has checked the agent's signature. */
