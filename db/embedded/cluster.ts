@@ -37,7 +37,7 @@ export async function writeAccess(dir: string, access: Access): Promise<void> {
 }
 
 /** Makes the cluster when there is none. Returns true when it did. */
-export async function ensureCluster(dir: string, binaries: Binaries, identity: Identity): Promise<boolean> {
+export async function ensureCluster(dir: string, binaries: Binaries, identity: Identity, durable: boolean): Promise<boolean> {
   const cluster = join(dir, 'cluster')
   if (existsSync(cluster)) {
     await checkCluster(cluster, binaries, identity)
@@ -55,6 +55,7 @@ export async function ensureCluster(dir: string, binaries: Binaries, identity: I
     binaries.initdb,
     ...['-D', making, '-U', superuser, `--pwfile=${secret}`, '--auth=scram-sha-256', '-E', 'UTF8'],
     ...['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--no-instructions'],
+    ...(durable ? [] : ['--no-sync']),
   ]
   try {
     await run(command!, args, { env: programEnv, cwd: dir })

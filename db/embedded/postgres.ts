@@ -48,7 +48,7 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
     const identity = await chooseIdentity(binaries.postgres, dir, options.identities ?? identitiesFor(currentCaller()))
     const cluster = join(dir, 'cluster')
     await settleFormerServer(cluster, signal)
-    if (await ensureCluster(dir, binaries, identity)) log(`made a PostgreSQL ${binaries.major} database in ${dir}`)
+    if (await ensureCluster(dir, binaries, identity, durable)) log(`made a PostgreSQL ${binaries.major} database in ${dir}`)
     const access = await readAccess(dir)
     if (!access)
       throw new Error(

@@ -1,0 +1,38 @@
+import { defineConfig } from 'vitest/config'
+
+const elsewhere = ['**/node_modules/**', '**/dist/**', '.porthole/**']
+const needsCluster = '**/*.cluster.test.ts'
+
+export default defineConfig({
+  test: {
+    // Browsers and databases on small, busy machines: generous limits, few workers.
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 20_000,
+    maxWorkers: 2,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'node',
+          include: ['**/*.test.{ts,tsx}'],
+          exclude: [...elsewhere, needsCluster],
+          globalSetup: ['tests/global-setup.ts'],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'cluster',
+          // Without a cluster there is nothing to run; `npm test` says so.
+          include: process.env.KUBECONFIG ? [needsCluster] : [],
+          exclude: elsewhere,
+          testTimeout: 180_000,
+          hookTimeout: 300_000,
+          maxWorkers: 1,
+          globalSetup: ['tests/global-setup.ts'],
+        },
+      },
+    ],
+  },
+})
