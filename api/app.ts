@@ -4,7 +4,7 @@
  */
 import { HTTPException } from 'hono/http-exception'
 import { Authenticator } from './auth.ts'
-import type { Actor, Ctx } from './context.ts'
+import { type Actor, type Ctx, runAtOnce } from './context.ts'
 import { newId } from './ids.ts'
 import type { Platform, Services } from './platform.ts'
 import { Problem, problemResponse } from './problem.ts'
@@ -28,6 +28,7 @@ export function createApp(platform: Platform): { app: Router; auth: Authenticato
       requestId,
       origin: platform.config.publicUrl ?? new URL(c.req.url).origin,
       actor: { kind: 'anonymous' },
+      afterCommit: runAtOnce(platform.log),
     }
     ctx.actor = await actorOf(auth, c.req.raw, services, c.req.path)
     checkOrigin(ctx, c.req.raw)

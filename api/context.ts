@@ -30,6 +30,8 @@ export type Actor =
       /** Milliseconds (epoch) at which the token ends; null: never. */
       expiresAt: number | null
       via: 'bearer' | 'cookie'
+      /** The project's own rate limit; null or absent: the installation's. */
+      requestsPerMinute?: number | null
     }
   | { kind: 'agent'; agent: string; cluster: string }
   | { kind: 'ticket'; session: string; project: string; user: string; token: string | null; link: string | null }
@@ -45,6 +47,26 @@ export interface Ctx extends Services {
   /** Scheme and host that users reach the API by, without a trailing slash. */
   origin: string
   actor: Actor
+  /**
+   * For what must only happen once the change is committed: nudges, ended streams, forgotten tokens. A verb calls it after its own
+   * `ctx.db.transaction(…)` has returned: `await ctx.afterCommit(() => ctx.tunnel.nudge(cluster))`. It runs at once; or, under an
+   * `Idempotency-Key` (where `ctx.db` is the transaction that also holds the key, and the verb's own a savepoint), after the outer commit,
+   * when `ctx.db` is outside of it again; never if that rolls back. It does not reject: failures are logged, for the change stands.
+   */
+  afterCommit: AfterCommit
+}
+
+export type AfterCommit = (work: () => Promise<unknown>) => Promise<void>
+
+/** `afterCommit` where no transaction surrounds the verb. */
+export function runAtOnce(log: Log): AfterCommit {
+  return async function run_at_once(work) {
+    try {
+      await work()
+    } catch (error) {
+      log.error('after_commit_failed', { message: error instanceof Error ? error.message : String(error) })
+    }
+  }
 }
 
 export function holds(actor: Actor, scope: Scope): boolean {
@@ -59,6 +81,7 @@ export function tokenActor(ctx: Ctx): TokenActor {
 
 /** The project whose rows the actor may touch; null for an admin, who may touch all. Every query carries it. */
 export function projectWall(ctx: Ctx): string | null {
+  if (ctx.actor.kind === 'ticket') return ctx.actor.project
   const actor = tokenActor(ctx)
   return actor.scopes.includes('admin') ? null : actor.project
 }

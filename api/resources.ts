@@ -2,6 +2,7 @@
 import type { Authenticator } from './auth.ts'
 import type { Platform } from './platform.ts'
 import type { Router } from './route.ts'
+import { mountTemplates } from './templates/routes.ts'
 
 export interface Wiring {
   platform: Platform
@@ -9,4 +10,4 @@ export interface Wiring {
 }
 export type Mount = (app: Router, wiring: Wiring) => void
 
-export const resources: readonly Mount[] = []
+export const resources: readonly Mount[] = [mountTemplates]

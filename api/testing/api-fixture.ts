@@ -11,7 +11,7 @@ import { projects, type Quotas, tokens } from '#db/schema.ts'
 import { createApp } from '../app.ts'
 import type { Authenticator } from '../auth.ts'
 import { ApiConfig } from '../config.ts'
-import type { Ctx, Scope } from '../context.ts'
+import { type Ctx, runAtOnce, type Scope } from '../context.ts'
 import { newId } from '../ids.ts'
 import type { Platform } from '../platform.ts'
 import type { Router } from '../route.ts'
@@ -149,6 +149,7 @@ export async function apiFixture(settings: Partial<ApiConfig> = {}): Promise<Api
       log: platform.log,
       requestId: newId('req'),
       origin,
+      afterCommit: runAtOnce(platform.log),
       actor: {
         kind: 'token',
         token: minted.id,

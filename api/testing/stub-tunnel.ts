@@ -4,6 +4,7 @@ import type { StreamGrant, Tunnel } from '../platform.ts'
 import { Problem } from '../problem.ts'
 
 export class StubTunnel implements Tunnel {
+  readonly home = 'rep_test'
   readonly nudged: string[] = []
   readonly opened: StreamGrant[] = []
   readonly ended: { streams: string[]; word: CloseWord; reason: string | undefined }[] = []

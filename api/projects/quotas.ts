@@ -1,0 +1,69 @@
+/**
+ * Takes quota in the transaction that uses it. The project's row is locked first, then what lives is counted: there is no counter that
+ * could drift, and of any number of racers only as many get through as there is room for. What ends stops counting by itself.
+ */
+import { type AnyColumn, and, eq, inArray, sql } from 'drizzle-orm'
+import type { Sql, Tx } from '#db/client.ts'
+import { projects, type Quotas, sessions } from '#db/schema.ts'
+import { notFound, Problem } from '../problem.ts'
+import { bytesQuantity, cpuQuantity } from '../templates/quantity.ts'
+
+export interface Usage {
+  sessions: number
+  cpu_millis: number
+  memory_bytes: number
+  storage_bytes: number
+}
+
+/** Statuses that hold what they took, `stopping` and what an offline cluster may still run included. */
+const holding = ['queued', 'starting', 'running', 'stopping'] as const
+
+const limits = [
+  ['sessions', 'max_sessions', 'max_sessions', String],
+  ['cpu_millis', 'max_cpu_millis', 'max_cpu', cpuQuantity],
+  ['memory_bytes', 'max_memory_bytes', 'max_memory', bytesQuantity],
+  ['storage_bytes', 'max_storage_bytes', 'max_storage', bytesQuantity],
+] as const satisfies readonly (readonly [keyof Usage, keyof Quotas, string, (amount: number) => string])[]
+
+/** Refuses with 403 `quota_exceeded`, saying which; otherwise the caller writes what it took before it commits. */
+export async function takeQuota(tx: Tx, project: string, want: Partial<Usage>): Promise<void> {
+  const [row] = await tx.select({ quotas: projects.quotas }).from(projects).where(eq(projects.id, project)).for('update')
+  if (!row) throw notFound('project')
+  const used = await usageOf(tx, project)
+  for (const [what, limit, word, show] of limits) {
+    const max = row.quotas[limit]
+    const wanted = want[what] ?? 0
+    if (max === null || max === undefined || wanted === 0) continue
+    if (used[what] + wanted > max) {
+      throw new Problem(
+        'quota_exceeded',
+        `${word}: ${show(used[what])} of ${show(max)} in use, ${show(wanted)} more wanted. End a session, or ask for a larger quota.`,
+        { errors: [{ pointer: word, detail: `used ${show(used[what])}, limit ${show(max)}, wanted ${show(wanted)}` }] },
+      )
+    }
+  }
+}
+
+export async function usageOf(db: Sql, project: string): Promise<Usage> {
+  return (await usageOfAll(db, [project])).get(project)!
+}
+
+/** Also projects that use nothing are in the map. */
+export async function usageOfAll(db: Sql, ids: readonly string[]): Promise<Map<string, Usage>> {
+  const usage = new Map(ids.map(id => [id, { sessions: 0, cpu_millis: 0, memory_bytes: 0, storage_bytes: 0 } as Usage]))
+  if (ids.length === 0) return usage
+  const sum = (column: AnyColumn) => sql`coalesce(sum(${column}), 0)`.mapWith(Number)
+  const rows = await db
+    .select({
+      project: sessions.project_id,
+      sessions: sql`count(*)`.mapWith(Number),
+      cpu_millis: sum(sessions.cpu_millis),
+      memory_bytes: sum(sessions.memory_bytes),
+      storage_bytes: sum(sessions.storage_bytes),
+    })
+    .from(sessions)
+    .where(and(inArray(sessions.project_id, [...ids]), inArray(sessions.status, [...holding])))
+    .groupBy(sessions.project_id)
+  for (const { project, ...used } of rows) usage.set(project, used)
+  return usage
+}
