@@ -3,7 +3,7 @@
  * lines: read valid input, call the verb with `c.var.ctx`, answer.
  */
 import { createRoute, OpenAPIHono, type RouteConfig, z } from '@hono/zod-openapi'
-import type { MiddlewareHandler } from 'hono'
+import type { Context, MiddlewareHandler } from 'hono'
 import { unauthorized } from './auth.ts'
 import { type Ctx, holds, type Scope } from './context.ts'
 import { type FieldError, Problem, type ProblemCode, problems } from './problem.ts'
@@ -58,8 +58,8 @@ export function jsonBody<T extends z.ZodType>(schema: T) {
   return { required: true, content: { 'application/json': { schema } } }
 }
 
-/** The problems a route may answer, beside 401, 403, 422 and 500, which all may. */
-export function problemAnswers<C extends ProblemCode>(...codes: C[]) {
+/** The problems a route may answer, beside 401, 403, 422 and 500, which all may. Typed as nothing: handlers throw them, never return them. */
+export function problemAnswers(...codes: ProblemCode[]): Record<never, never> {
   const byStatus: Record<number, string[]> = {}
   for (const code of codes) (byStatus[problems[code].status] ??= []).push(code)
   return Object.fromEntries(
@@ -89,6 +89,21 @@ export function route<const R extends Omit<RouteConfig, 'security' | 'middleware
   } as unknown as Omit<R, 'access'> & { middleware: [MiddlewareHandler<AppEnv>] }) as ReturnType<
     typeof createRoute<R['path'], Omit<R, 'access'> & { middleware: [MiddlewareHandler<AppEnv>] }>
   >
+}
+
+/**
+ * A route whose path OpenAPI cannot say (a rest of several segments): declared in the document under `config.path`, answered at
+ * `routingPath`. The same guard, no validated input.
+ */
+export function declareRoute(
+  router: Router,
+  config: Omit<RouteConfig, 'security' | 'middleware'> & { access: Access; operationId: string },
+  routingPath: string,
+  handler: (c: Context<AppEnv>) => Promise<Response>,
+): void {
+  const { middleware: _, ...documented } = route(config) as unknown as RouteConfig
+  router.openAPIRegistry.registerPath(documented)
+  router.on(config.method.toUpperCase(), routingPath, guard(config.access), handler)
 }
 
 function guard(access: Access): MiddlewareHandler<AppEnv> {

@@ -1,0 +1,68 @@
+/**
+ * What a cluster's agent should know. Every change of desired state takes the cluster's next `seq` in its own transaction
+ * (`takeSeq` locks the cluster row), so a reader that has seen `seq` can have missed nothing below it.
+ */
+import { and, asc, eq, gt, sql } from 'drizzle-orm'
+import type { Db, Sql } from '#db/client.ts'
+import { clusters, sessions } from '#db/schema.ts'
+import type { DesiredSession } from '#protocol/session-spec.ts'
+
+/** Locks the cluster row until the transaction ends and answers its next number. */
+export async function takeSeq(tx: Sql, cluster: string): Promise<number> {
+  const [row] = await tx
+    .update(clusters)
+    .set({ seq: sql`${clusters.seq} + 1` })
+    .where(eq(clusters.id, cluster))
+    .returning({ seq: clusters.seq })
+  if (!row) throw new Error(`cluster ${cluster} is gone`)
+  return row.seq
+}
+
+export interface DesiredPage {
+  items: DesiredSession[]
+  /** Everything up to here is in this page or the ones before. */
+  seq: number
+  complete: boolean
+}
+
+/**
+ * Items changed after `seq` (0: all), oldest change first, at most `limit`. Several items never share a number of one cluster, so a page may
+ * end anywhere; go on with the page's `seq`.
+ */
+export async function desiredSince(db: Db, cluster: string, seq: number, options: { limit: number }): Promise<DesiredPage> {
+  return db.transaction(
+    async tx => {
+      const [at] = await tx.select({ seq: clusters.seq }).from(clusters).where(eq(clusters.id, cluster))
+      const rows = await tx
+        .select({
+          row: sessions,
+          ttl_ms: sql<string | null>`extract(epoch from ${sessions.expires_at} - clock_timestamp()) * 1000`,
+        })
+        .from(sessions)
+        .where(and(eq(sessions.cluster_id, cluster), gt(sessions.change_seq, seq)))
+        .orderBy(asc(sessions.change_seq))
+        .limit(options.limit + 1)
+      const complete = rows.length <= options.limit
+      const shown = rows.slice(0, options.limit)
+      return {
+        items: shown.map(({ row, ttl_ms }) => desiredItem(row, ttl_ms === null ? null : Number(ttl_ms))),
+        seq: complete ? (at?.seq ?? seq) : shown.at(-1)!.row.change_seq,
+        complete,
+      }
+    },
+    { isolationLevel: 'repeatable read', accessMode: 'read only' },
+  )
+}
+
+function desiredItem(row: typeof sessions.$inferSelect, ttlMs: number | null): DesiredSession {
+  return {
+    kind: 'session',
+    id: row.id,
+    generation: row.generation,
+    state: row.desired,
+    ...(row.desired === 'deleted' ? {} : { spec: row.spec }),
+    ttl_remaining_ms: ttlMs === null ? null : Math.round(ttlMs),
+    idle_timeout_ms: row.idle_timeout_seconds === null ? null : row.idle_timeout_seconds * 1000,
+    touches: row.touches,
+  }
+}

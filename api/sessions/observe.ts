@@ -1,0 +1,174 @@
+/**
+ * Takes an agent's report over. Fenced twice: by the link's epoch and the report's number (one guarded UPDATE of the cluster row, which
+ * also locks it), and per session by generation. A late or replayed report changes nothing.
+ */
+import { and, eq, inArray, lt, sql } from 'drizzle-orm'
+import type { Db, Tx } from '#db/client.ts'
+import { clusters, type SessionStatus, sessions, type TerminationReason } from '#db/schema.ts'
+import type { AgentLoad } from '#protocol/link-messages.ts'
+import type { ObservedSession } from '#protocol/session-spec.ts'
+import { emitEvent } from '../events/emit.ts'
+import type { Log } from '../platform.ts'
+import { isFinal, type LifecycleEvent, lifecycle } from './lifecycle.ts'
+import { sessionForEvent } from './read.ts'
+import type { SessionRow } from './view.ts'
+
+export interface ClusterReport {
+  cluster: string
+  epoch: number
+  seq: number
+  complete: boolean
+  items: ObservedSession[]
+  load: AgentLoad
+}
+
+export interface ReportOutcome {
+  /** False: the epoch is over or the number was seen before; nothing changed. */
+  applied: boolean
+  /** Sessions that reached a final state or are gone: there may be room for queued ones, and their streams end. */
+  settled: string[]
+}
+
+export async function applyReport(env: { db: Db; log: Log; origin: string }, report: ClusterReport): Promise<ReportOutcome> {
+  return env.db.transaction(async tx => {
+    const [fenced] = await tx
+      .update(clusters)
+      .set({ report_seq: report.seq, load: report.load, link_seen_at: sql`clock_timestamp()` })
+      .where(and(eq(clusters.id, report.cluster), eq(clusters.epoch, report.epoch), lt(clusters.report_seq, report.seq)))
+      .returning({ now: sql<string>`clock_timestamp()` })
+    if (!fenced) return { applied: false, settled: [] }
+    const now = new Date(fenced.now).getTime()
+    const settled: string[] = []
+    if (report.items.length > 0) {
+      const rows = await tx
+        .select()
+        .from(sessions)
+        .where(
+          and(
+            eq(sessions.cluster_id, report.cluster),
+            inArray(
+              sessions.id,
+              report.items.map(item => item.id),
+            ),
+          ),
+        )
+        .orderBy(sessions.id)
+        .for('update')
+      const byId = new Map(rows.map(row => [row.id, row]))
+      for (const item of report.items) {
+        const row = byId.get(item.id)
+        if (row && (await applyItem(tx, { ...env, now }, row, item))) settled.push(row.id)
+      }
+    }
+    return { applied: true, settled }
+  })
+}
+
+/** True when the session is final or gone now and was not before. */
+async function applyItem(
+  tx: Tx,
+  env: { log: Log; origin: string; now: number },
+  row: SessionRow,
+  item: ObservedSession,
+): Promise<boolean> {
+  if (row.desired === 'deleted') {
+    if (item.phase !== 'absent') return false
+    await tx.delete(sessions).where(eq(sessions.id, row.id))
+    return true
+  }
+  if (item.generation !== row.generation || item.phase === 'absent') return false
+  const event = eventOf(item)
+  const cell = lifecycle[row.status][event]
+  if (cell === 'illegal') {
+    env.log.warn('report_ignored', { session: row.id, status: row.status, event })
+    return false
+  }
+  const next: SessionStatus = cell === 'same' ? row.status : endedAs(row, cell)
+  const change = observedColumns(row, item, next, env.now)
+  const told = cell !== 'same' || worthTelling(row, change)
+  await tx.update(sessions).set(change).where(eq(sessions.id, row.id))
+  if (told) {
+    const session = await sessionForEvent(tx, row.id, env.origin)
+    if (session) await emitEvent(tx, { type: 'session.updated', project: row.project_id, session: row.id, data: { session } })
+  }
+  return isFinal(next) && !isFinal(row.status)
+}
+
+function eventOf(item: ObservedSession): LifecycleEvent {
+  switch (item.phase) {
+    case 'starting':
+      return 'seen_starting'
+    case 'running':
+      return 'seen_running'
+    case 'stopping':
+      return 'seen_stopping'
+    default:
+      if (item.cause === 'ttl' || item.cause === 'idle') return 'seen_expired'
+      return item.cause === 'stopped' ? 'seen_stopped' : 'seen_failed'
+  }
+}
+
+/** What the API asked for names the end: a stop that was really the TTL's is `expired`, a failure while stopping is still a stop. */
+function endedAs(row: SessionRow, next: SessionStatus): SessionStatus {
+  if (!isFinal(next) || row.desired === 'running') return next
+  return row.ending_reason === 'ttl' || row.ending_reason === 'idle' ? 'expired' : next === 'expired' ? 'expired' : 'stopped'
+}
+
+/** `now`: the database's clock, epoch ms. */
+function observedColumns(row: SessionRow, item: ObservedSession, next: SessionStatus, now: number) {
+  const ended = isFinal(next)
+  const at = (ageMs: number) => new Date(now - ageMs)
+  const known = new Set(row.phases.map(phase => phase.phase))
+  const fresh = item.phases
+    .filter(phase => !known.has(phase.phase))
+    .map(p => ({ phase: p.phase, at: at(p.age_ms).toISOString() }))
+  const last =
+    next !== row.status && !known.has(next) && !fresh.some(p => p.phase === next)
+      ? [{ phase: next, at: at(0).toISOString() }]
+      : []
+  const reason = ended ? endReason(row, item) : (item.reason ?? null)
+  return {
+    status: next,
+    status_reason: ended && isFinal(row.status) ? row.status_reason : reason,
+    observed_generation: item.generation,
+    phases: [...row.phases, ...fresh, ...last].slice(-60),
+    pod: item.pod,
+    versions: item.versions,
+    notes: item.notes,
+    ...(item.display ? { display: item.display } : {}),
+    ...(item.idle_ms === null ? {} : { last_activity_at: laterOf(row.last_activity_at, at(item.idle_ms)) }),
+    ...(next === 'running' && row.status !== 'running' && !row.started_at ? { started_at: sql`clock_timestamp()` } : {}),
+    ...(ended && !isFinal(row.status) ? { ended_at: sql`clock_timestamp()`, termination_reason: terminationOf(row, item) } : {}),
+    // An end nobody asked for is final: the desired state follows it.
+    ...(ended && row.desired === 'running' ? { desired: 'stopped' as const } : {}),
+  }
+}
+
+function terminationOf(row: SessionRow, item: ObservedSession): TerminationReason {
+  if (row.desired !== 'running' && row.ending_reason) return row.ending_reason
+  if (item.cause === 'ttl' || item.cause === 'idle') return item.cause
+  return item.cause === 'stopped' ? 'requested' : 'failed'
+}
+
+function endReason(row: SessionRow, item: ObservedSession): string {
+  if (item.reason) return item.reason
+  const words: Record<TerminationReason, string> = {
+    requested: 'Stopped as requested.',
+    ttl: 'Its time to live was over.',
+    idle: 'Nobody used it for longer than its idle timeout.',
+    failed: 'Its programs ended unexpectedly.',
+    drained: 'Its cluster was drained.',
+    start_timeout: 'It did not start in time.',
+  }
+  return words[terminationOf(row, item)]
+}
+
+/** Ages jitter by milliseconds from report to report: only a real step forward counts. */
+function laterOf(known: Date | null, seen: Date): Date {
+  return known && seen.getTime() - known.getTime() < 500 ? known : seen
+}
+
+function worthTelling(row: SessionRow, change: Partial<Record<keyof SessionRow, unknown>>): boolean {
+  const fields = ['status_reason', 'phases', 'pod', 'versions', 'notes', 'display', 'last_activity_at'] as const
+  return fields.some(field => field in change && JSON.stringify(change[field] ?? null) !== JSON.stringify(row[field] ?? null))
+}

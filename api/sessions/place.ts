@@ -1,0 +1,118 @@
+/**
+ * Finds a cluster for a session and puts it there. The choice itself is pure (clusters/placement.ts); here it is made true under races: the
+ * chosen cluster's row is locked (by taking its next number) and its room counted again before the session is written there.
+ */
+import { and, asc, eq, isNull, or, sql } from 'drizzle-orm'
+import type { Sql, Tx } from '#db/client.ts'
+import { clusters, sessions } from '#db/schema.ts'
+import type { SessionSpec } from '#protocol/session-spec.ts'
+import { type Candidate, type PlacementRequest, place } from '../clusters/placement.ts'
+import type { Ctx } from '../context.ts'
+import { emitEvent } from '../events/emit.ts'
+import { takeSeq } from './desired.ts'
+import { clusterOnline, sessionForEvent } from './read.ts'
+
+const liveHere = sql<number>`(select count(*)::int from sessions s where s.cluster_id = ${clusters}.id
+  and s.status in ('starting','running','stopping'))`
+
+/** Clusters that the project may use, with what they hold now. */
+export async function candidates(db: Sql, project: string): Promise<Candidate[]> {
+  const rows = await db
+    .select({ cluster: clusters, online: clusterOnline, sessions: liveHere })
+    .from(clusters)
+    .where(or(isNull(clusters.project_id), eq(clusters.project_id, project)))
+    .orderBy(asc(clusters.id))
+  return rows.map(({ cluster, online, sessions }) => ({
+    id: cluster.id,
+    name: cluster.name,
+    labels: cluster.labels,
+    scheduling: cluster.scheduling,
+    online: online === true,
+    capabilities: cluster.capabilities,
+    sessions,
+  }))
+}
+
+export function placementRequest(
+  spec: SessionSpec,
+  wish: { cluster?: string; selector?: Record<string, string> },
+): PlacementRequest {
+  const features = [
+    ...(spec.headless ? [] : ['display']),
+    ...(spec.volume ? ['volumes'] : []),
+    ...(spec.recording ? ['recording'] : []),
+  ]
+  return {
+    ...wish,
+    kind: spec.kind,
+    ...(spec.kind === 'browser' ? { browser: spec.browser ?? 'chromium' } : {}),
+    features,
+    limits: spec.limits,
+  }
+}
+
+export type Placed = { cluster: string; seq: number } | { queued: string } | { never: string }
+
+/** Locks the chosen cluster; a lost race looks again, a few times, then waits in the queue. */
+export async function claimCluster(tx: Tx, project: string, request: PlacementRequest): Promise<Placed> {
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const choice = place(await candidates(tx, project), request)
+    if ('never' in choice) return choice
+    if ('queue' in choice) return { queued: choice.queue }
+    const seq = await takeSeq(tx, choice.cluster)
+    const [here] = await tx
+      .select({ sessions: liveHere, capabilities: clusters.capabilities, scheduling: clusters.scheduling })
+      .from(clusters)
+      .where(eq(clusters.id, choice.cluster))
+    const room = here?.capabilities?.capacity.sessions ?? 0
+    if (here && here.scheduling === 'open' && here.sessions < room) return { cluster: choice.cluster, seq }
+  }
+  return { queued: 'Every cluster that could serve it is full.' }
+}
+
+/**
+ * Gives queued sessions their place, oldest first, but fairly: projects take turns, the one with the fewest live sessions first. Answers the
+ * clusters that got something. Safe to run on every replica at once.
+ */
+export async function placeQueued(ctx: Pick<Ctx, 'db' | 'origin'>, limit = 20): Promise<string[]> {
+  const waiting = await ctx.db.execute<{ id: string }>(sql`
+    select id from (
+      select s.id, s.created_at,
+        row_number() over (partition by s.project_id order by s.created_at, s.id)
+          + (select count(*) from sessions l where l.project_id = s.project_id and l.status in ('starting','running','stopping')) as turn
+      from sessions s where s.status = 'queued' and s.desired = 'running') q
+    order by turn, created_at, id limit ${limit}`)
+  const served = new Set<string>()
+  for (const { id } of waiting) {
+    const cluster = await ctx.db.transaction(async tx => {
+      const [row] = await tx
+        .select()
+        .from(sessions)
+        .where(and(eq(sessions.id, id), eq(sessions.status, 'queued'), eq(sessions.desired, 'running')))
+        .for('update', { skipLocked: true })
+      if (!row) return null
+      const placed = await claimCluster(tx, row.project_id, placementRequest(row.spec, row.placement))
+      if (!('cluster' in placed)) {
+        const reason = 'queued' in placed ? placed.queued : placed.never
+        if (reason !== row.status_reason) await tx.update(sessions).set({ status_reason: reason }).where(eq(sessions.id, id))
+        return null
+      }
+      await tx
+        .update(sessions)
+        .set({
+          status: 'starting',
+          status_reason: null,
+          cluster_id: placed.cluster,
+          change_seq: placed.seq,
+          phases: sql`${sessions.phases} || jsonb_build_array(jsonb_build_object('phase', 'placed',
+            'at', to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')))`,
+        })
+        .where(eq(sessions.id, id))
+      const session = await sessionForEvent(tx, id, ctx.origin)
+      await emitEvent(tx, { type: 'session.updated', project: row.project_id, session: id, data: { session } })
+      return placed.cluster
+    })
+    if (cluster) served.add(cluster)
+  }
+  return [...served]
+}

@@ -1,0 +1,106 @@
+/** Reading sessions: always behind the project wall, never a deleted one. */
+import { and, desc, eq, inArray, ne, type SQL, sql } from 'drizzle-orm'
+import type { Sql } from '#db/client.ts'
+import { clusters, type SessionStatus, sessions } from '#db/schema.ts'
+import { linkTiming } from '#protocol/link-messages.ts'
+import { type Ctx, projectWall } from '../context.ts'
+import { afterCursor, type PageQuery, page } from '../paging.ts'
+import { invalid, notFound } from '../problem.ts'
+import { finalStatuses, liveStatuses, sessionStatuses } from './lifecycle.ts'
+import type { SessionFilters } from './schema.ts'
+import { type SessionRow, sessionView } from './view.ts'
+
+/** A cluster has a live link: one wording for every query. */
+export const clusterOnline = sql<boolean>`coalesce(${clusters.link_replica_id} is not null
+  and ${clusters.link_seen_at} > clock_timestamp() - make_interval(secs => ${linkTiming.offline / 1000}), false)`
+
+/** Sessions before it in the queue of the whole installation, and itself. */
+const queuePosition = sql<number | null>`case when ${sessions.status} = 'queued' then (
+  select count(*)::int from sessions q where q.status = 'queued' and q.desired = 'running'
+  and (q.created_at, q.id) <= (${sessions}.created_at, ${sessions}.id)) end`
+
+const shape = { row: sessions, online: clusterOnline, position: queuePosition }
+type Joined = { row: SessionRow; online: boolean | null; position: number | null }
+
+function select(db: Sql) {
+  return db.select(shape).from(sessions).leftJoin(clusters, eq(clusters.id, sessions.cluster_id))
+}
+
+export function viewOf(joined: Joined, origin: string) {
+  return sessionView(joined.row, { online: joined.online === true, position: joined.position, origin })
+}
+
+function visible(ctx: Ctx): SQL | undefined {
+  const wall = projectWall(ctx)
+  return and(ne(sessions.desired, 'deleted'), wall === null ? undefined : eq(sessions.project_id, wall))
+}
+
+export async function findSession(ctx: Ctx, id: string, db: Sql = ctx.db): Promise<Joined> {
+  const [found] = await select(db)
+    .where(and(eq(sessions.id, id), visible(ctx)))
+    .limit(1)
+  if (!found) throw notFound('session')
+  return found
+}
+
+export async function getSession(ctx: Ctx, id: string) {
+  return viewOf(await findSession(ctx, id), ctx.origin)
+}
+
+/** As an event tells it: read inside the transaction of the change. */
+export async function sessionForEvent(db: Sql, id: string, origin: string) {
+  const [found] = await select(db).where(eq(sessions.id, id)).limit(1)
+  return found ? viewOf(found, origin) : null
+}
+
+export async function listSessions(ctx: Ctx, query: PageQuery & SessionFilters) {
+  const wall = projectWall(ctx)
+  if (query.project && wall !== null && query.project !== wall) return page([], query.limit, () => null as never)
+  const rows = await select(ctx.db)
+    .where(
+      and(
+        visible(ctx),
+        query.project ? eq(sessions.project_id, query.project) : undefined,
+        query.status ? statusFilter(query.status) : undefined,
+        query.cluster ? sql`${query.cluster} in (${clusters.id}, ${clusters.name})` : undefined,
+        query.template ? eq(sessions.template_id, query.template) : undefined,
+        query.user ? eq(sessions.user_id, query.user) : undefined,
+        query.name ? eq(sessions.name, query.name) : undefined,
+        query.labels ? sql`${sessions.labels} @> ${JSON.stringify(labelFilter(query.labels))}::jsonb` : undefined,
+        afterCursor(query.cursor, sessions.created_at, sessions.id),
+      ),
+    )
+    .orderBy(desc(sessions.created_at), desc(sessions.id))
+    .limit(query.limit + 1)
+  const flat = rows.map(joined => ({ ...joined, created_at: joined.row.created_at, id: joined.row.id }))
+  return page(flat, query.limit, joined => viewOf(joined, ctx.origin))
+}
+
+function statusFilter(given: string): SQL | undefined {
+  const wanted = new Set<SessionStatus>()
+  let unreachable = false
+  for (const part of given.split(',').map(word => word.trim())) {
+    if (part === 'active') for (const status of liveStatuses) wanted.add(status)
+    else if (part === 'ended') for (const status of finalStatuses) wanted.add(status)
+    else if (part === 'unreachable') unreachable = true
+    else if ((sessionStatuses as string[]).includes(part)) wanted.add(part as SessionStatus)
+    else
+      throw invalid(
+        '?status',
+        `Unknown status ${JSON.stringify(part.slice(0, 40))}: ${[...sessionStatuses, 'unreachable', 'active', 'ended'].join(', ')}.`,
+      )
+  }
+  if (unreachable) for (const status of ['starting', 'running', 'stopping'] as const) wanted.add(status)
+  const inSet = inArray(sessions.status, [...wanted])
+  return unreachable && wanted.size === 3 ? and(inSet, sql`not ${clusterOnline}`) : inSet
+}
+
+function labelFilter(given: string): Record<string, string> {
+  return Object.fromEntries(
+    given.split(',').map(pair => {
+      const at = pair.indexOf('=')
+      if (at < 1) throw invalid('?labels', 'Labels are given as key=value, comma separated.')
+      return [pair.slice(0, at).trim(), pair.slice(at + 1).trim()]
+    }),
+  )
+}

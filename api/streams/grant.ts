@@ -1,0 +1,85 @@
+/**
+ * Grants a stream: checks that it can be opened at all, writes the grant row (who, what, where it is held) and the audit row in one
+ * transaction, and answers what the tunnel needs.
+ */
+
+import { grants } from '#db/schema.ts'
+import type { StreamKind, StreamRole, StreamTarget } from '#protocol/link-messages.ts'
+import { recordAudit } from '../audit/record.ts'
+import type { Ctx } from '../context.ts'
+import { newId } from '../ids.ts'
+import type { StreamGrant } from '../platform.ts'
+import { Problem } from '../problem.ts'
+import type { findSession } from '../sessions/read.ts'
+import { mintSecret } from '../tokens/format.ts'
+
+type Found = Awaited<ReturnType<typeof findSession>>
+
+/** Renewed every 30 s; the agent ends the stream by itself at 45 s. */
+export const grantMs = 45_000
+
+export interface GrantWish {
+  kind: StreamKind
+  role: StreamRole
+  target: StreamTarget
+  /** What the audit says; absent: not written (thumbnails). */
+  audited: boolean
+  /** Logs and files' lists may be asked of sessions that ended. */
+  alsoEnded?: boolean
+}
+
+export async function grantStream(ctx: Ctx, { row, online }: Found, wish: GrantWish): Promise<StreamGrant> {
+  if (row.status !== 'running' && !(wish.alsoEnded && row.cluster_id)) {
+    throw new Problem(
+      'session_not_running',
+      `The session is ${row.status}${row.status_reason ? `: ${row.status_reason}` : '.'}`,
+      {
+        headers: row.status === 'starting' || row.status === 'queued' ? { 'retry-after': '1' } : {},
+      },
+    )
+  }
+  if (!online)
+    throw new Problem('cluster_offline', 'The cluster of this session is offline.', { headers: { 'retry-after': '5' } })
+  const key = mintSecret('st')
+  const id = newId('str')
+  const holder = holderOf(ctx)
+  await ctx.db.transaction(async tx => {
+    await tx.insert(grants).values({
+      id,
+      project_id: row.project_id,
+      session_id: row.id,
+      cluster_id: row.cluster_id!,
+      ...holder,
+      kind: wish.kind,
+      role: wish.role,
+      replica_id: ctx.tunnel.home,
+      key_hash: await ctx.sha256(key),
+      address: ctx.address || null,
+    })
+    if (wish.audited) {
+      await recordAudit(tx, ctx, {
+        action: 'stream.open',
+        target: row.id,
+        project: row.project_id,
+        detail: { stream: id, kind: wish.kind, role: wish.role },
+      })
+    }
+  })
+  return {
+    id,
+    key,
+    cluster: row.cluster_id!,
+    session: row.id,
+    kind: wish.kind,
+    role: wish.role,
+    target: wish.target,
+    clipboard: row.spec.clipboard,
+    remainingMs: grantMs,
+  }
+}
+
+function holderOf(ctx: Ctx): { token_id: string | null; user_id: string; link_id: string | null } {
+  if (ctx.actor.kind === 'token') return { token_id: ctx.actor.token, user_id: ctx.actor.user, link_id: null }
+  if (ctx.actor.kind === 'ticket') return { token_id: ctx.actor.token, user_id: ctx.actor.user, link_id: ctx.actor.link }
+  throw new Problem('unauthorized', 'A token or ticket is needed.')
+}

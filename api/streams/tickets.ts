@@ -1,0 +1,111 @@
+/** One-time tickets: 256 bits, 30 s, one stream of one session. Only the SHA-256 is stored; redeemed by one guarded UPDATE. */
+import { z } from '@hono/zod-openapi'
+import { sql } from 'drizzle-orm'
+import { tickets } from '#db/schema.ts'
+import { type Ctx, tokenActor } from '../context.ts'
+import { invalid, Problem } from '../problem.ts'
+import { findSession } from '../sessions/read.ts'
+import { isSecret, mintSecret } from '../tokens/format.ts'
+
+export const ticketStreams = ['vnc', 'playwright', 'cdp', 'port'] as const
+export type TicketStream = (typeof ticketStreams)[number]
+export const ticketSeconds = 30
+
+export const TicketCreate = z
+  .strictObject({
+    stream: z.enum(ticketStreams),
+    role: z.enum(['view', 'control']).optional().openapi({ description: 'Only for `vnc`; `control` when absent.' }),
+    port: z.int().min(1).max(65535).optional().openapi({ description: 'Only, and always, for `port`.' }),
+  })
+  .openapi('TicketCreate')
+
+export const Ticket = z
+  .object({
+    object: z.literal('ticket'),
+    ticket: z
+      .string()
+      .openapi({ description: 'Send it as WebSocket subprotocol `ticket.<value>` beside `binary`, or as `?ticket=`.' }),
+    url: z.string(),
+    stream: z.enum(ticketStreams),
+    role: z.enum(['view', 'control']),
+    expires_at: z.string(),
+  })
+  .openapi('Ticket')
+
+export async function createTicket(ctx: Ctx, sessionId: string, input: z.infer<typeof TicketCreate>) {
+  const actor = tokenActor(ctx)
+  const { row } = await findSession(ctx, sessionId)
+  if ((input.stream === 'port') !== (input.port !== undefined))
+    throw invalid('/port', 'A port goes with, and only with, stream "port".')
+  if (input.role === 'view' && input.stream !== 'vnc') throw invalid('/role', 'Only vnc streams can be view-only.')
+  const role = input.role ?? 'control'
+  const secret = mintSecret('tk')
+  const [stored] = await ctx.db
+    .insert(tickets)
+    .values({
+      hash: await ctx.sha256(secret),
+      session_id: row.id,
+      project_id: row.project_id,
+      token_id: actor.token,
+      user_id: actor.user,
+      stream: input.stream,
+      role,
+      port: input.port ?? null,
+      expires_at: sql`clock_timestamp() + make_interval(secs => ${ticketSeconds})` as never,
+    })
+    .returning({ expires_at: tickets.expires_at })
+  const path = input.stream === 'port' ? `ports/${input.port}` : input.stream
+  return {
+    object: 'ticket' as const,
+    ticket: secret,
+    url: `${ctx.origin.replace(/^http/, 'ws')}/v1/sessions/${row.id}/${path}`,
+    stream: input.stream,
+    role,
+    expires_at: stored!.expires_at.toISOString(),
+  }
+}
+
+export interface Redeemed {
+  session: string
+  project: string
+  user: string
+  token: string | null
+  link: string | null
+  role: 'view' | 'control'
+}
+
+/** Uses the ticket up, if it is for exactly this stream and whoever made it may still. One 401 for every other cause. */
+export async function redeemTicket(
+  ctx: Ctx,
+  secret: string,
+  want: { session: string; stream: TicketStream; port?: number },
+): Promise<Redeemed> {
+  const refused = new Problem('unauthorized', 'The ticket is unknown, used, expired, or for another stream.')
+  if (!isSecret('tk', secret)) throw refused
+  const hash = await ctx.sha256(secret)
+  const rows = await ctx.db.execute<{
+    session_id: string
+    project_id: string
+    user_id: string
+    token_id: string | null
+    link_id: string | null
+    role: 'view' | 'control'
+  }>(sql`
+    update tickets set used_at = clock_timestamp()
+    where hash = ${hash} and session_id = ${want.session} and stream = ${want.stream} and port is not distinct from ${want.port ?? null}
+      and used_at is null and expires_at > clock_timestamp()
+      and (token_id is null or exists (
+        select 1 from tokens t join projects p on p.id = t.project_id where t.id = tickets.token_id and t.revoked_at is null and p.suspended_at is null
+          and (t.expires_at is null or t.expires_at > clock_timestamp()) and (t.grace_until is null or t.grace_until > clock_timestamp())))
+    returning session_id, project_id, user_id, token_id, link_id, role`)
+  const row = rows[0]
+  if (!row) throw refused
+  return {
+    session: row.session_id,
+    project: row.project_id,
+    user: row.user_id,
+    token: row.token_id,
+    link: row.link_id,
+    role: row.role,
+  }
+}
