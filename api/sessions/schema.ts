@@ -11,14 +11,9 @@ const word = z.string().min(1).max(63)
 // biome-ignore lint/complexity/useRegexLiterals: the escapes are clearer so
 const printable = new RegExp('^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]*$', 'u')
 
-export const SessionName = z
-  .string()
-  .min(1)
-  .max(100)
-  .regex(printable, 'Must not contain control characters.')
-  .openapi({
-    description: 'Get-or-create within project and user: while a session of this name lives, create answers it with 200.',
-  })
+export const SessionName = z.string().min(1).max(100).regex(printable, 'Must not contain control characters.').openapi({
+  description: 'Get-or-create within project and user: while a session of this name lives, create answers it with 200.',
+})
 
 const labelKey = z
   .string()
