@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
 const elsewhere = ['**/node_modules/**', '**/dist/**', '.porthole/**']
+/** About the house itself: no services, part of `npm run check`. */
+const house = ['tests/walls.test.ts', 'tests/docs.test.ts']
 const needsCluster = '**/*.cluster.test.ts'
 
 export default defineConfig({
@@ -16,10 +18,11 @@ export default defineConfig({
         test: {
           name: 'node',
           include: ['**/*.test.{ts,tsx}'],
-          exclude: [...elsewhere, needsCluster],
+          exclude: [...elsewhere, ...house, needsCluster],
           globalSetup: ['tests/global-setup.ts'],
         },
       },
+      { extends: true, test: { name: 'house', include: house } },
       {
         extends: true,
         test: {

@@ -2,9 +2,16 @@
 import type { Reporter, TestModule, TestRunEndReason } from 'vitest/node'
 
 export default class ClosingLine implements Reporter {
+  /** Files that this run leaves out, each with its reason; they count as skipped. */
+  readonly leftOut: string[]
+
+  constructor(leftOut: string[] = []) {
+    this.leftOut = leftOut
+  }
+
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[], reason: TestRunEndReason): void {
-    const counts = { passed: 0, failed: errors.length, skipped: 0 }
-    const lines: string[] = []
+    const counts = { passed: 0, failed: errors.length, skipped: this.leftOut.length }
+    const lines = this.leftOut.map(file => `skipped: ${file}`)
     for (const module of modules) {
       // A file that did not load has no tests to count.
       const broken = module.errors().length

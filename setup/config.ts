@@ -1,0 +1,48 @@
+/** What the environment says about running on this machine; the only file of this room that reads it. */
+import { resolve } from 'node:path'
+import { z } from 'zod'
+
+const Environment = z.object({
+  PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+  HOST: z.string().default('127.0.0.1'),
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// address' }).optional(),
+  DATA_DIR: z.string().default('.porthole'),
+  PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'must be an http(s) address' }).optional(),
+})
+
+export interface SetupConfig {
+  port: number
+  host: string
+  databaseUrl: string | undefined
+  /** Absolute. */
+  dataDir: string
+  publicUrl: string | undefined
+  /** Root of the checkout. */
+  root: string
+  /** Passed on to the parts, with ours on top. */
+  environment: NodeJS.ProcessEnv
+}
+
+/** A fault that people read as one line, without a stack. */
+export class Told extends Error {}
+
+export function readSetupConfig(environment: NodeJS.ProcessEnv = process.env): SetupConfig {
+  // An empty variable is a variable nobody set.
+  const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
+  const parsed = Environment.safeParse(set)
+  if (!parsed.success)
+    throw new Told(
+      parsed.error.issues.map(({ path, message }) => `${path.join('.')}=${set[String(path[0])]}: ${message}`).join('\n'),
+    )
+  const { PORT, HOST, DATABASE_URL, DATA_DIR, PUBLIC_URL } = parsed.data
+  const root = resolve(import.meta.dirname, '..')
+  return {
+    port: PORT,
+    host: HOST,
+    databaseUrl: DATABASE_URL,
+    dataDir: resolve(root, DATA_DIR),
+    publicUrl: PUBLIC_URL,
+    root,
+    environment: set,
+  }
+}
