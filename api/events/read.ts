@@ -3,7 +3,7 @@
  * behind a higher number already read. Each row carries its transaction id; only rows older than every open transaction are read, in the
  * order (tx, seq), so nothing can appear behind the reader.
  */
-import { and, asc, eq, or, type SQL, sql } from 'drizzle-orm'
+import { and, asc, eq, inArray, or, type SQL, sql } from 'drizzle-orm'
 import type { Db } from '#db/client.ts'
 import { events } from '#db/schema.ts'
 
@@ -68,6 +68,6 @@ function seenBy({ project, shared, families, session }: Audience): SQL | undefin
   return and(
     mine,
     session ? eq(events.session_id, session) : undefined,
-    sql`split_part(${events.type}, '.', 1) = any(${sql.param(families)}::text[])`,
+    inArray(sql`split_part(${events.type}, '.', 1)`, families),
   )
 }
