@@ -2,7 +2,7 @@
 import { globSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseCLI, startVitest } from 'vitest/node'
-import ClosingLine from '../tests/closing-line.ts'
+import ClosingLine from './closing-line.ts'
 import { readSetupConfig, Told } from './config.ts'
 import { prepareMachine } from './machine.ts'
 import { runProgram } from './program.ts'
