@@ -35,7 +35,9 @@ export async function ensureWebAssets({ root, say, signal }: WebAssetsParts): Pr
   } catch (error) {
     signal.throwIfAborted()
     const { stderr, message } = error as Error & { stderr?: string }
-    throw new Told(`Building the dashboard failed: ${(stderr || message).trim().split('\n').slice(0, 5).join(' | ')}`)
+    const lines = (stderr || message).split('\n').map(line => line.trim())
+    const fault = lines.filter(line => line !== '' && !/^error during build|\bbuild failed\b/i.test(line)).slice(0, 3)
+    throw new Told(`Building the dashboard failed: ${fault.join(' | ')}`)
   } finally {
     await rm(fresh, { recursive: true, force: true })
   }
