@@ -34,7 +34,8 @@ export class WireError extends Error {
 
 /** Codes a peer may not send (1004..1006, 1015) are mapped to what they mean; reasons are cut to RFC 6455's 123 bytes. */
 export function passableClose(code: number, reason: string): { code: number; reason: string } {
-  const sent = code === 1005 ? 1000 : code === 1004 || code === 1006 || code === 1015 || code < 1000 ? 1011 : code
+  const reserved = code === 1004 || code === 1006 || code < 1000 || (code > 1014 && code < 3000) || code > 4999
+  const sent = code === 1005 ? 1000 : reserved ? 1011 : code
   const bytes = new TextEncoder().encode(reason)
   if (bytes.length <= 123) return { code: sent, reason }
   return { code: sent, reason: new TextDecoder().decode(bytes.subarray(0, 120)).replace(/\uFFFD+$/u, '') }

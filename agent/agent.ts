@@ -1,0 +1,131 @@
+/** Puts the agent's parts together around a runtime and runs them until told to stop. No environment, no process: main.ts has those. */
+import type { Clock } from './clock.ts'
+import { ensureIdentity } from './identity.ts'
+import { AgentLink } from './link/agent-link.ts'
+import { dialWebSocketLink } from './link/link-socket.ts'
+import type { Log } from './log.ts'
+import type { Policy } from './policy.ts'
+import type { Runtime } from './runtimes/runtime.ts'
+import { AgentMemory } from './sessions/agent-memory.ts'
+import { DesiredState } from './sessions/desired-state.ts'
+import { SessionKeeper } from './sessions/session-keeper.ts'
+import type { TextStore } from './sessions/state-file.ts'
+import { ended } from './streams/stream-end.ts'
+import { StreamTable } from './streams/stream-table.ts'
+
+export interface AgentParts {
+  origin: string
+  joinToken: string | undefined
+  version: string
+  /** New for each process. */
+  boot: string
+  policy: Policy
+  giveUpAfterMs: number | null
+  keyStore: TextStore
+  stateStore: TextStore
+  runtime: Runtime
+  clock: Clock
+  random: () => number
+  fetch: typeof fetch
+  log: Log
+  /** Once, when the first link works. */
+  ready: () => void
+}
+
+/** Runs until the signal aborts (then everything is let go of) or there was no link for too long. */
+export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<'aborted' | 'gave up'> {
+  const { origin, policy, runtime, clock, random, log } = parts
+  const memory = await AgentMemory.load(parts.stateStore, clock)
+  const desired = new DesiredState(clock)
+
+  let link: AgentLink | undefined
+  // The three know each other only through these calls; each may be made at any time.
+  const streams: StreamTable = new StreamTable({
+    runtime,
+    policy,
+    clock,
+    log,
+    access: session => keeper.access(session),
+    active: session => keeper.markActivity(session),
+    tell: message => void link?.send(message),
+    changed: () => link?.loadChanged(),
+  })
+  const keeper: SessionKeeper = new SessionKeeper({
+    runtime,
+    desired,
+    memory,
+    policy,
+    clock,
+    log,
+    changed: () => link?.reportSoon(),
+    ending: (session, reason) => streams.endSession(session, reason),
+  })
+
+  const stop = new AbortController()
+  const running = AbortSignal.any([signal, stop.signal])
+  // Deadlines of adopted sessions hold from the first moment, also while nobody answers the enrolment.
+  const keeping = keeper.run(running)
+  try {
+    const identity = await ensureIdentity({ ...parts, store: parts.keyStore, signal: running })
+    let told = false
+    link = new AgentLink({
+      clock,
+      random,
+      log,
+      desired,
+      dial: dialWebSocketLink(origin, () => identity.sign()),
+      hello: async () => ({
+        agent_version: parts.version,
+        boot: parts.boot,
+        capabilities: withPolicy(await runtime.capabilities(), policy),
+      }),
+      epochs: {
+        highest: () => memory.epoch,
+        accept: async epoch => {
+          memory.epoch = Math.max(memory.epoch, epoch)
+          await memory.save()
+        },
+      },
+      desiredChanged: keeper.wake,
+      source: {
+        views: () => keeper.views(),
+        load: () => ({ sessions: keeper.liveSessions, streams: streams.size, cpu_millis_used: null, memory_bytes_used: null }),
+      },
+      streams,
+      up: (cluster, epoch) => {
+        log.info('link up', { cluster: cluster.name, epoch })
+        if (!told) parts.ready()
+        told = true
+      },
+      giveUpAfterMs: parts.giveUpAfterMs,
+      refused: error => {
+        if (error.status !== 401) return
+        const skew = error.date === null ? 0 : error.date - clock.wall()
+        if (Math.abs(skew) > 5_000) {
+          log.warn('this clock and the clock of the API differ; following the API for signing', {
+            seconds: Math.round(skew / 1000),
+          })
+          identity.correctClock(error.date!)
+        } else {
+          log.error('the API does not know this agent; if its cluster was removed, enrol it again with a new join token')
+        }
+      },
+    })
+    return await link.run(running)
+  } finally {
+    stop.abort()
+    await streams.endAll(ended('going_away', 'agent stops'))
+    await keeping
+    await memory.save().catch(() => {})
+  }
+}
+
+/** What may be asked for here is what the runtime can and the operator allows. */
+function withPolicy(can: Awaited<ReturnType<Runtime['capabilities']>>, policy: Policy) {
+  return {
+    ...can,
+    kinds: can.kinds.filter(kind => policy.kinds?.includes(kind) ?? true),
+    features: can.features.filter(feature => !policy.featuresOff.includes(feature)),
+    capacity: { ...can.capacity, sessions: Math.min(can.capacity.sessions, policy.maxSessions) },
+  }
+}

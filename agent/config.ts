@@ -1,0 +1,82 @@
+/** The agent's settings, read once from the environment; every fault is told, not only the first. */
+import { z } from 'zod'
+import { defaultPolicy, type Policy } from './policy.ts'
+
+const list = z.string().transform(text =>
+  text
+    .split(',')
+    .map(part => part.trim())
+    .filter(part => part !== ''),
+)
+const flag = z.enum(['true', 'false', '1', '0']).transform(word => word === 'true' || word === '1')
+const count = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
+const size = z
+  .string()
+  .regex(/^\d{2,5}x\d{2,5}$/, 'must look like 3840x2160')
+  .transform(text => {
+    const [width, height] = text.split('x').map(Number)
+    return { width: width!, height: height! }
+  })
+
+const Environment = z.object({
+  PORTHOLE_URL: z.url({ protocol: /^https?$/, error: 'must be the http(s) address of the API' }),
+  PORTHOLE_JOIN_TOKEN: z.string().min(1).max(160).optional(),
+  PORTHOLE_RUNTIME: z.enum(['local', 'kubernetes']),
+  DATA_DIR: z.string().min(1).default('.porthole'),
+  PORTHOLE_MAX_SESSIONS: count(1, 10_000).default(defaultPolicy.maxSessions),
+  PORTHOLE_MAX_TTL_SECONDS: count(1, 366 * 86_400).optional(),
+  PORTHOLE_ALLOWED_KINDS: list.optional(),
+  PORTHOLE_ALLOWED_IMAGES: list.optional(),
+  PORTHOLE_FEATURES_OFF: list.default([]),
+  PORTHOLE_MAX_DISPLAY: size.default(defaultPolicy.maxDisplay),
+  PORTHOLE_MAX_STREAMS: count(1, 65_536).default(defaultPolicy.maxStreams),
+  PORTHOLE_ALLOW_MASS_DELETE: flag.default(false),
+  /** For a supervisor that restarts us: exit after so many seconds without a link. */
+  PORTHOLE_EXIT_WITHOUT_LINK_SECONDS: count(10, 86_400).optional(),
+})
+
+export interface AgentConfig {
+  origin: string
+  joinToken: string | undefined
+  runtime: 'local' | 'kubernetes'
+  dataDir: string
+  policy: Policy
+  giveUpAfterMs: number | null
+}
+
+/** Lists every fault at once, one line each. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+export function readConfig(environment: Record<string, string | undefined>): AgentConfig {
+  // An empty variable is a variable nobody set: compose files and charts leave them so.
+  const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
+  const parsed = Environment.safeParse(set)
+  if (!parsed.success) {
+    const lines = parsed.error.issues.map(issue => {
+      const name = issue.path.join('.')
+      return `  ${name}: ${set[name] === undefined ? 'is not set' : issue.message}`
+    })
+    throw new ConfigError(`the agent cannot start, its settings are wrong:\n${lines.join('\n')}`)
+  }
+  const env = parsed.data
+  return {
+    origin: new URL(env.PORTHOLE_URL).origin,
+    joinToken: env.PORTHOLE_JOIN_TOKEN,
+    runtime: env.PORTHOLE_RUNTIME,
+    dataDir: env.DATA_DIR,
+    policy: {
+      ...defaultPolicy,
+      maxSessions: env.PORTHOLE_MAX_SESSIONS,
+      maxTtlMs: env.PORTHOLE_MAX_TTL_SECONDS === undefined ? null : env.PORTHOLE_MAX_TTL_SECONDS * 1000,
+      kinds: env.PORTHOLE_ALLOWED_KINDS ?? null,
+      images: env.PORTHOLE_ALLOWED_IMAGES ?? null,
+      featuresOff: env.PORTHOLE_FEATURES_OFF,
+      maxDisplay: env.PORTHOLE_MAX_DISPLAY,
+      maxStreams: env.PORTHOLE_MAX_STREAMS,
+      allowMassDelete: env.PORTHOLE_ALLOW_MASS_DELETE,
+    },
+    giveUpAfterMs: env.PORTHOLE_EXIT_WITHOUT_LINK_SECONDS === undefined ? null : env.PORTHOLE_EXIT_WITHOUT_LINK_SECONDS * 1000,
+  }
+}

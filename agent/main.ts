@@ -1,0 +1,75 @@
+/**
+ * The agent as a program: the only place with an environment, signals and an exit code. Started by `npm start` it tells its starter over IPC
+ * `{type: 'ready'}` once the link works, or `{type: 'fatal', message}` with one line for a person.
+ */
+import { randomUUID } from 'node:crypto'
+import { join, resolve } from 'node:path'
+import { z } from 'zod'
+import packageJson from '../package.json' with { type: 'json' }
+import { runAgent } from './agent.ts'
+import { systemClock } from './clock.ts'
+import { type AgentConfig, ConfigError, readConfig } from './config.ts'
+import { EnrolError } from './identity.ts'
+import { createLog, whatFailed } from './log.ts'
+import type { Runtime } from './runtimes/runtime.ts'
+import { fileStore } from './sessions/state-file.ts'
+
+const shutdownMs = 4_500
+const log = createLog(line => process.stderr.write(line))
+
+async function main(): Promise<number> {
+  const config = readConfig(process.env)
+  const stop = new AbortController()
+  const stopOnce = () => {
+    // A last resort: whatever hangs, the process does not outlive its welcome.
+    setTimeout(() => process.exit(1), shutdownMs).unref()
+    stop.abort()
+  }
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, stopOnce)
+  process.once('disconnect', stopOnce)
+
+  const dataDir = resolve(config.dataDir)
+  const runtime = await openRuntime(config, dataDir)
+  try {
+    const end = await runAgent(
+      {
+        ...config,
+        version: packageJson.version,
+        boot: randomUUID(),
+        keyStore: fileStore(join(dataDir, 'key.json')),
+        stateStore: fileStore(join(dataDir, 'state.json')),
+        runtime,
+        clock: systemClock,
+        random: Math.random,
+        fetch,
+        log,
+        ready: () => process.send?.({ type: 'ready' }),
+      },
+      stop.signal,
+    )
+    return end === 'gave up' ? 1 : 0
+  } finally {
+    await runtime.close()
+  }
+}
+
+/** Only the runtime that is used is loaded: its packages need not even be there for the other. */
+async function openRuntime(config: AgentConfig, dataDir: string): Promise<Runtime> {
+  if (config.runtime === 'kubernetes') throw new ConfigError('the Kubernetes runtime is not part of this build yet')
+  const { createLocalRuntime } = await import('./runtimes/local/local-runtime.ts')
+  return createLocalRuntime({ dataDir })
+}
+
+function fatal(error: unknown): number {
+  const forPeople = error instanceof ConfigError || error instanceof EnrolError
+  const message =
+    error instanceof z.ZodError ? 'state.json of the agent cannot be understood; move it away to start afresh' : whatFailed(error)
+  process.stderr.write(`${message}\n`)
+  if (!forPeople && error instanceof Error) log.error('fatal', { stack: error.stack ?? '' })
+  process.send?.({ type: 'fatal', message })
+  return 1
+}
+
+process.exitCode = await main().catch(fatal)
+if (process.connected) process.disconnect()
+process.exit()

@@ -1,0 +1,93 @@
+/**
+ * What this cluster accepts, decided by its operator and by nobody else: it wins over anything the API says. A forbidden session
+ * becomes `ended/failed` with the reason, a forbidden stream `refused` with 403.
+ */
+import type { Open } from '#protocol/link-messages.ts'
+import type { SessionSpec } from '#protocol/session-spec.ts'
+
+export interface Policy {
+  /** Live sessions at one time. */
+  maxSessions: number
+  /** Longest life of one generation whatever the API says; null: no limit of ours. */
+  maxTtlMs: number | null
+  /** Session kinds that may run; null: all that the runtime can. */
+  kinds: string[] | null
+  /** Images that may run, `*` matches anything within; null: all. */
+  images: string[] | null
+  /** Stream kinds and features switched off here: `cdp`, `port`, `http`, `logs`, `terminal`, `clipboard`, `recording`, … */
+  featuresOff: string[]
+  /** Largest display; requests beyond are refused at start and clamped when a viewer resizes. */
+  maxDisplay: { width: number; height: number }
+  maxStreams: number
+  maxPendingDials: number
+  /** Lets a garbage sweep delete more than half of everything (reliability: the brake). */
+  allowMassDelete: boolean
+}
+
+export const defaultPolicy: Policy = {
+  maxSessions: 100,
+  maxTtlMs: null,
+  kinds: null,
+  images: null,
+  featuresOff: [],
+  maxDisplay: { width: 3840, height: 2160 },
+  maxStreams: 256,
+  maxPendingDials: 32,
+  allowMassDelete: false,
+}
+
+/** Why this cluster will not run such a session: a sentence for people; null when it may. */
+export function forbiddenSession(policy: Policy, spec: SessionSpec): string | null {
+  if (policy.kinds && !policy.kinds.includes(spec.kind)) {
+    return `this cluster does not run sessions of kind ${spec.kind} (it allows ${policy.kinds.join(', ') || 'none'})`
+  }
+  if (policy.images && spec.image !== undefined && !policy.images.some(pattern => matchesPattern(pattern, spec.image!))) {
+    return `this cluster does not allow the image ${spec.image}`
+  }
+  const { width, height } = spec.display
+  if (!spec.headless && (width > policy.maxDisplay.width || height > policy.maxDisplay.height)) {
+    return `this cluster allows displays up to ${policy.maxDisplay.width}x${policy.maxDisplay.height}, not ${width}x${height}`
+  }
+  if (spec.recording && policy.featuresOff.includes('recording')) return 'this cluster does not allow recordings'
+  return null
+}
+
+export interface StreamRefusal {
+  status: number
+  code: string
+  detail: string
+}
+
+/** Why this stream may not be opened; null when it may. `spec` is what the session runs with. */
+export function forbiddenStream(policy: Policy, open: Open, spec: SessionSpec): StreamRefusal | null {
+  const forbidden = (detail: string): StreamRefusal => ({ status: 403, code: 'forbidden', detail })
+  if (policy.featuresOff.includes(open.kind)) return forbidden(`this cluster does not allow ${open.kind} streams`)
+  if (open.role === 'view') {
+    if (open.kind === 'playwright' || open.kind === 'cdp' || open.kind === 'port' || open.kind === 'terminal') {
+      return forbidden(`a ${open.kind} stream cannot be view-only`)
+    }
+    if (open.kind === 'http' && open.target.request?.method !== 'GET') return forbidden('a viewer may only read')
+  }
+  if (open.kind === 'vnc' && spec.headless) {
+    return { status: 409, code: 'conflict', detail: 'a headless session has no screen' }
+  }
+  if (open.kind === 'port' && !spec.ports.some(entry => entry.port === open.target.port)) {
+    return { status: 404, code: 'not_found', detail: `the session does not declare port ${open.target.port ?? '(none)'}` }
+  }
+  return null
+}
+
+/** The clipboard a stream gets: never more than the session's spec, the stream's grant and the cluster's policy all allow. */
+export function clipboardOf(policy: Policy, open: Open, spec: SessionSpec): { in: boolean; out: boolean } {
+  const off = open.role === 'view' || policy.featuresOff.includes('clipboard')
+  const allows = (way: 'in' | 'out') => !off && [open.clipboard, spec.clipboard].every(word => word === 'both' || word === way)
+  return { in: allows('in'), out: allows('out') }
+}
+
+function matchesPattern(pattern: string, text: string): boolean {
+  const source = pattern
+    .split('*')
+    .map(part => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+    .join('.*')
+  return new RegExp(`^${source}$`).test(text)
+}

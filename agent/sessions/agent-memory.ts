@@ -1,0 +1,65 @@
+/** Everything the agent remembers, in memory and on disk: the newest epoch and each session's fate. Writes are coalesced, one at a time. */
+import type { Clock } from '../clock.ts'
+import { freshMemory, recalledMemory, type SessionMemory, StoredState, storedMemory } from './session-memory.ts'
+import type { TextStore } from './state-file.ts'
+
+export class AgentMemory {
+  readonly sessions = new Map<string, SessionMemory>()
+  /** Newest epoch ever accepted. */
+  epoch = 0
+  private saved = ''
+  private writing: Promise<void> | null = null
+  private again: Promise<void> | null = null
+  private readonly store: TextStore
+  private readonly clock: Clock
+
+  private constructor(store: TextStore, clock: Clock) {
+    this.store = store
+    this.clock = clock
+  }
+
+  /** Throws when the file is there but cannot be understood: guessing could run a generation twice. */
+  static async load(store: TextStore, clock: Clock): Promise<AgentMemory> {
+    const memory = new AgentMemory(store, clock)
+    const text = await store.load()
+    if (text === null) return memory
+    const state = StoredState.parse(JSON.parse(text))
+    memory.epoch = state.epoch
+    for (const [id, stored] of Object.entries(state.sessions)) memory.sessions.set(id, recalledMemory(stored, clock))
+    memory.saved = text
+    return memory
+  }
+
+  /** The memory of exactly this generation; an older generation's is replaced. */
+  of(session: string, generation: number): SessionMemory {
+    const known = this.sessions.get(session)
+    if (known?.generation === generation) return known
+    const fresh = freshMemory(generation)
+    this.sessions.set(session, fresh)
+    return fresh
+  }
+
+  /** Resolves once everything remembered at the moment of the call is on disk. */
+  save(): Promise<void> {
+    if (!this.writing) {
+      this.writing = this.write().finally(() => (this.writing = null))
+      return this.writing
+    }
+    this.again ??= this.writing
+      .catch(() => {})
+      .then(() => {
+        this.again = null
+        return this.save()
+      })
+    return this.again
+  }
+
+  private async write(): Promise<void> {
+    const sessions: StoredState['sessions'] = {}
+    for (const [id, memory] of this.sessions) sessions[id] = storedMemory(memory, this.clock)
+    const text = JSON.stringify({ epoch: this.epoch, sessions } satisfies StoredState)
+    if (text === this.saved) return
+    await this.store.save(text)
+    this.saved = text
+  }
+}

@@ -1,0 +1,362 @@
+/**
+ * The loop that makes the plan true. Level-triggered: each pass looks at everything anew, so a lost or doubled wake-up costs nothing.
+ * One action per session at a time; a failing one is tried again later and never holds up the others.
+ */
+
+import type { SessionSpec } from '#protocol/session-spec.ts'
+import { type Clock, within } from '../clock.ts'
+import { type Log, whatFailed } from '../log.ts'
+import type { Policy } from '../policy.ts'
+import { type Action, reconcile } from '../reconcile.ts'
+import type { Instance, Runtime } from '../runtimes/runtime.ts'
+import type { AgentMemory } from './agent-memory.ts'
+import type { DesiredState } from './desired-state.ts'
+import { activityStep, newest, observedView, type View } from './observed-view.ts'
+
+export interface SessionKeeperParts {
+  runtime: Runtime
+  desired: DesiredState
+  memory: AgentMemory
+  policy: Policy
+  clock: Clock
+  log: Log
+  /** There is something new to report. */
+  changed: () => void
+  /** The session is being ended: its streams go too. */
+  ending: (session: string, reason: string) => void
+}
+
+/** What streams need to know of a session. */
+export interface SessionAccess {
+  spec: SessionSpec
+  generation: number
+  running: boolean
+}
+
+const actionDeadlineMs = 60_000
+const retryBaseMs = 1_000
+const retryCapMs = 30_000
+
+export class SessionKeeper {
+  private readonly parts: SessionKeeperParts
+  private instances: readonly Instance[] = []
+  private readonly lastInstances = new Map<string, Instance>()
+  private readonly viewerActivity = new Map<string, number>()
+  private readonly runtimeActivity = new Map<string, { stamp: number; at: number }>()
+  private readonly busy = new Set<string>()
+  /** Sessions whose action ended while the present pass was looking: what it saw of them may be old. */
+  private readonly touched = new Set<string>()
+  private readonly pauses = new Map<string, { failures: number; until: number }>()
+  private wakeUp: (() => void) | null = null
+  private awake = true
+  private brake: string | null = null
+
+  constructor(parts: SessionKeeperParts) {
+    this.parts = parts
+  }
+
+  wake = (): void => {
+    this.awake = true
+    this.wakeUp?.()
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, log, runtime } = this.parts
+    const unwatch = runtime.watch(this.wake)
+    signal.addEventListener('abort', this.wake)
+    let failures = 0
+    try {
+      while (!signal.aborted) {
+        this.awake = false
+        let wait: number | null
+        try {
+          wait = await this.pass()
+          failures = 0
+        } catch (error) {
+          wait = Math.min(retryCapMs, retryBaseMs * 2 ** failures++)
+          log.warn('the sessions cannot be looked at', { error: whatFailed(error), retry_ms: wait })
+        }
+        await this.nextWake(clock, wait)
+      }
+    } finally {
+      signal.removeEventListener('abort', this.wake)
+      unwatch()
+    }
+  }
+
+  /** A person or script did something in the session just now. */
+  markActivity(session: string): void {
+    const now = this.parts.clock.now()
+    const before = this.viewerActivity.get(session)
+    this.viewerActivity.set(session, now)
+    if (before === undefined || Math.floor(before / activityStep) !== Math.floor(now / activityStep)) this.parts.changed()
+  }
+
+  access(session: string): SessionAccess | null {
+    const wanted = this.parts.desired.wanted.get(session)
+    if (!wanted?.spec || wanted.state === 'deleted') return null
+    const memory = this.parts.memory.sessions.get(session)
+    const instance = this.instances.find(i => i.session === session && i.generation === wanted.generation)
+    const ending = memory?.generation === wanted.generation && memory.ending !== null
+    return {
+      spec: wanted.spec,
+      generation: wanted.generation,
+      running: instance?.phase === 'running' && wanted.state === 'running' && !ending,
+    }
+  }
+
+  /** Everything there is, for a report. */
+  views(): Map<string, View> {
+    const { desired, memory, clock } = this.parts
+    const bySession = Map.groupBy(this.instances, instance => instance.session)
+    const views = new Map<string, View>()
+    for (const id of new Set([...desired.wanted.keys(), ...memory.sessions.keys(), ...bySession.keys()])) {
+      const view = observedView(
+        {
+          id,
+          wanted: desired.wanted.get(id),
+          memory: memory.sessions.get(id),
+          instances: bySession.get(id) ?? [],
+          lastInstance: this.lastInstances.get(id),
+          activeAt: this.activeAt(id),
+        },
+        clock.now(),
+        clock.wall(),
+      )
+      if (view) views.set(id, view)
+    }
+    return views
+  }
+
+  get liveSessions(): number {
+    return new Set(this.instances.filter(instance => instance.phase !== 'ended').map(instance => instance.session)).size
+  }
+
+  private async pass(): Promise<number | null> {
+    const { runtime, desired, memory, policy, clock, log } = this.parts
+    this.touched.clear()
+    for (const id of this.busy) this.touched.add(id)
+    this.see(await runtime.observe())
+
+    const now = clock.now()
+    const plan = reconcile({
+      now,
+      policy,
+      wanted: desired.wanted,
+      complete: desired.complete,
+      isGarbage: id => desired.isGarbage(id),
+      instances: this.instances,
+      memory: memory.sessions,
+      activeAt: id => this.activeAt(id),
+    })
+    if (plan.brake && plan.brake !== this.brake) log.error(plan.brake)
+    this.brake = plan.brake
+
+    let wakeAt = plan.wakeAt
+    for (const [session, actions] of Map.groupBy(plan.actions, action => action.session)) {
+      const pause = this.pauses.get(session)
+      if (this.touched.has(session) || this.busy.has(session)) continue
+      if (pause && pause.until > now) wakeAt = wakeAt === null ? pause.until : Math.min(wakeAt, pause.until)
+      else this.begin(session, actions)
+    }
+    this.keepLimits()
+    this.parts.changed()
+    return wakeAt === null ? null : wakeAt - now
+  }
+
+  /** Runs a session's actions one after the other; the next pass waits for none of them. */
+  private begin(session: string, actions: Action[]): void {
+    const { log, clock, memory } = this.parts
+    const effects = actions.filter(action => !this.remember(action))
+    if (effects.length < actions.length) {
+      memory.save().catch(error => log.error('the memory cannot be written', { error: whatFailed(error) }))
+      this.wake()
+    }
+    if (effects.length === 0) return
+    this.busy.add(session)
+    const work = async () => {
+      for (const action of effects) await this.perform(action)
+    }
+    work()
+      .then(() => this.pauses.delete(session))
+      .catch(error => {
+        const failures = (this.pauses.get(session)?.failures ?? 0) + 1
+        const wait = Math.min(retryCapMs, retryBaseMs * 2 ** (failures - 1))
+        this.pauses.set(session, { failures, until: clock.now() + wait })
+        log.warn('a step failed and will be tried again', {
+          session,
+          step: effects[0]?.do,
+          error: whatFailed(error),
+          retry_ms: Math.round(wait),
+        })
+      })
+      .finally(() => {
+        this.busy.delete(session)
+        this.touched.add(session)
+        this.wake()
+      })
+  }
+
+  /** Actions that only change what is remembered. False: it has effects outside. */
+  private remember(action: Action): boolean {
+    const { memory, clock, log, policy } = this.parts
+    const { session } = action
+    switch (action.do) {
+      case 'adopt': {
+        const known = memory.of(session, action.generation)
+        known.attempt = 1
+        known.begunAt = clock.now()
+        known.capAt ??= policy.maxTtlMs === null ? null : clock.now() + policy.maxTtlMs
+        log.info('session adopted', { session, generation: action.generation })
+        return true
+      }
+      case 'ran':
+        memory.of(session, action.generation).runningSince = clock.now()
+        log.info('session runs', { session, generation: action.generation })
+        return true
+      case 'retry': {
+        const known = memory.of(session, action.generation)
+        Object.assign(known, {
+          attempt: 0,
+          runningSince: null,
+          retryAt: action.at,
+          failures: action.failures,
+          lastFailure: action.reason,
+        })
+        this.parts.ending(session, action.reason)
+        log.warn('session failed and will be started again', { session, generation: action.generation, reason: action.reason })
+        return true
+      }
+      case 'conclude': {
+        const known = memory.of(session, action.generation)
+        known.ending = action.ending
+        this.parts.ending(session, action.ending.reason)
+        log.info('session ended', {
+          session,
+          generation: action.generation,
+          cause: action.ending.cause,
+          reason: action.ending.reason,
+        })
+        return true
+      }
+      case 'drop':
+        memory.sessions.delete(session)
+        this.lastInstances.delete(session)
+        this.viewerActivity.delete(session)
+        this.runtimeActivity.delete(session)
+        this.pauses.delete(session)
+        return true
+      default:
+        return false
+    }
+  }
+
+  private async perform(action: Action): Promise<void> {
+    const { memory, runtime, clock, log, policy } = this.parts
+    const { session } = action
+    const late = () => new Error(`${action.do} took longer than ${actionDeadlineMs / 1000} s`)
+    switch (action.do) {
+      case 'start': {
+        const known = memory.of(session, action.generation)
+        known.attempt++
+        Object.assign(known, { begunAt: clock.now(), ours: true, runningSince: null, retryAt: null })
+        known.capAt ??= policy.maxTtlMs === null ? null : clock.now() + policy.maxTtlMs
+        // Begun is on disk before anything exists: a crash in between must not lead to a second life of a generation that ran.
+        await memory.save().catch(error => {
+          known.attempt--
+          throw error
+        })
+        log.info('session starts', { session, generation: action.generation, attempt: known.attempt })
+        try {
+          await within(
+            clock,
+            Math.min(actionDeadlineMs, action.spec.start_timeout_ms),
+            runtime.start(action.name, session, action.generation, action.spec),
+            late,
+          )
+        } catch (error) {
+          known.ending ??= { cause: 'failed', reason: whatFailed(error) }
+          this.parts.ending(session, known.ending.reason)
+          log.warn('session cannot be started', { session, generation: action.generation, reason: known.ending.reason })
+          await memory.save()
+        }
+        return
+      }
+      case 'stop': {
+        if (action.ending) {
+          const known = memory.of(session, action.generation)
+          known.ending ??= action.ending
+          log.info('session is being ended', {
+            session,
+            generation: action.generation,
+            cause: action.ending.cause,
+            reason: action.ending.reason,
+          })
+          // The decision must hold for the next life too; but a full disk may not keep anything alive.
+          await memory.save().catch(error => log.error('the memory cannot be written', { error: whatFailed(error) }))
+        }
+        this.parts.changed()
+        this.parts.ending(session, action.ending?.reason ?? 'session ended')
+        await within(clock, actionDeadlineMs, runtime.stop(action.name, action.uid, action.graceMs), late)
+        return
+      }
+      case 'forget': {
+        await within(clock, actionDeadlineMs, runtime.forget(session), late)
+        const generation = this.parts.desired.wanted.get(session)?.generation ?? memory.sessions.get(session)?.generation ?? 1
+        memory.of(session, generation).forgotten = true
+        await memory.save()
+        log.info('session removed', { session })
+        return
+      }
+    }
+  }
+
+  private see(instances: Instance[]): void {
+    const { clock } = this.parts
+    this.instances = instances
+    for (const instance of instances) {
+      const last = this.lastInstances.get(instance.session)
+      if (!last || last.generation <= instance.generation) this.lastInstances.set(instance.session, instance)
+      const { activeAt: stamp, session } = instance
+      // Turned into the steady clock once per stamp: a jump of the wall clock afterwards ages nobody.
+      if (stamp !== null && this.runtimeActivity.get(session)?.stamp !== stamp) {
+        this.runtimeActivity.set(session, { stamp, at: clock.now() - Math.max(0, clock.wall() - stamp) })
+      }
+    }
+  }
+
+  private activeAt(session: string): number | null {
+    return newest(this.viewerActivity.get(session) ?? null, this.runtimeActivity.get(session)?.at ?? null)
+  }
+
+  /** Limits are remembered so that a next life enforces them even before anyone has told it anything. */
+  private keepLimits(): void {
+    const { desired, memory, log } = this.parts
+    let news = false
+    for (const [id, known] of memory.sessions) {
+      const wanted = desired.wanted.get(id)
+      if (!wanted || wanted.generation !== known.generation) continue
+      const moved =
+        known.deadline === null || wanted.deadline === null
+          ? known.deadline !== wanted.deadline
+          : Math.abs(known.deadline - wanted.deadline) > 1000
+      if (!moved && known.idleTimeoutMs === wanted.idleTimeoutMs) continue
+      known.deadline = wanted.deadline
+      known.idleTimeoutMs = wanted.idleTimeoutMs
+      news = true
+    }
+    if (news) memory.save().catch(error => log.error('the memory cannot be written', { error: whatFailed(error) }))
+  }
+
+  private nextWake(clock: Clock, ms: number | null): Promise<void> {
+    if (this.awake) return Promise.resolve()
+    return new Promise(resolve => {
+      const cancel = ms === null ? () => {} : clock.after(ms, () => this.wakeUp?.())
+      this.wakeUp = () => {
+        cancel()
+        this.wakeUp = null
+        resolve()
+      }
+    })
+  }
+}

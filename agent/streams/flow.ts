@@ -1,0 +1,78 @@
+/**
+ * Back-pressure of one direction: the source is paused while the sink holds more than `highWater` and resumed at `lowWater`. The gauge
+ * lets the watch tell a slow sink from a dead one: only a sink that holds bytes and passes none on for long is stalled.
+ */
+import type { Duplex } from 'node:stream'
+import type { WebSocket } from 'ws'
+
+export const highWater = 256 * 1024
+export const lowWater = 64 * 1024
+export const frameSize = 64 * 1024
+
+export interface Gauge {
+  /** Rises with everything the sink has passed on. */
+  delivered: number
+  /** Bytes the sink still holds, or anything above 0 while something waits. */
+  pending: () => number
+}
+
+/** Everything `source` says goes to `sink`, text and binary kept. */
+export function pumpMessages(source: WebSocket, sink: WebSocket, seen: (bytes: number) => void): Gauge {
+  const gauge: Gauge = { delivered: 0, pending: () => sink.bufferedAmount }
+  source.on('message', (data: Buffer, binary: boolean) => {
+    seen(data.length)
+    if (sink.readyState !== sink.OPEN) return
+    sink.send(data, { binary, compress: false }, () => {
+      gauge.delivered++
+      if (source.isPaused && sink.bufferedAmount <= lowWater) source.resume()
+    })
+    if (sink.bufferedAmount > highWater) source.pause()
+  })
+  return gauge
+}
+
+/** Messages of a WebSocket become bytes of a socket; `through` may change, hold back or refuse them. */
+export function pumpToBytes(source: WebSocket, sink: Duplex, through: (data: Buffer) => Buffer | null): Gauge {
+  const gauge: Gauge = { delivered: 0, pending: () => sink.writableLength }
+  source.on('message', (data: Buffer) => {
+    const bytes = through(data)
+    if (bytes === null || bytes.length === 0 || !sink.writable) return
+    sink.write(bytes, () => {
+      gauge.delivered++
+      if (source.isPaused && sink.writableLength <= lowWater) source.resume()
+    })
+    if (sink.writableLength > highWater) source.pause()
+  })
+  return gauge
+}
+
+/**
+ * Bytes of a socket become binary messages of at most `frameSize`. Pulling instead of listening coalesces what arrived since and needs
+ * no pause: what is not pulled stays in the kernel, and TCP tells the other end.
+ */
+export function pumpFromBytes(source: Duplex, sink: WebSocket, through: (data: Buffer) => Buffer | null): Gauge {
+  const gauge: Gauge = { delivered: 0, pending: () => sink.bufferedAmount }
+  let full = false
+  const sent = () => {
+    gauge.delivered++
+    if (full && sink.bufferedAmount <= lowWater) {
+      full = false
+      pull()
+    }
+  }
+  const pull = () => {
+    while (!full && sink.readyState === sink.OPEN) {
+      const chunk = source.read() as Buffer | null
+      if (chunk === null) return
+      const bytes = through(chunk)
+      if (bytes === null) continue
+      for (let at = 0; at < bytes.length; at += frameSize) {
+        sink.send(bytes.subarray(at, at + frameSize), { binary: true, compress: false }, sent)
+      }
+      full = sink.bufferedAmount > highWater
+    }
+  }
+  source.on('readable', pull)
+  pull()
+  return gauge
+}

@@ -1,0 +1,144 @@
+/** All streams of this agent: who may open one, how many at once, how long each may live, and their common end with their session. */
+
+import type { AgentMessage, Open } from '#protocol/link-messages.ts'
+import type { Clock } from '../clock.ts'
+import type { StreamControl } from '../link/link-session.ts'
+import { type Log, whatFailed } from '../log.ts'
+import { forbiddenStream, type Policy } from '../policy.ts'
+import type { Runtime } from '../runtimes/runtime.ts'
+import type { SessionAccess } from '../sessions/session-keeper.ts'
+import { runStream } from './live-stream.ts'
+import { ended, type StreamEnd } from './stream-end.ts'
+
+export interface StreamTableParts {
+  runtime: Runtime
+  policy: Policy
+  clock: Clock
+  log: Log
+  access: (session: string) => SessionAccess | null
+  active: (session: string) => void
+  /** To the API, if the link is up. */
+  tell: (message: AgentMessage) => void
+  changed: () => void
+}
+
+interface Entry {
+  session: string
+  abort: AbortController
+  /** The data socket is not open yet. */
+  pending: boolean
+  cancelExpiry: () => void
+  done: Promise<void>
+}
+
+export class StreamTable implements StreamControl {
+  private readonly entries = new Map<string, Entry>()
+  private readonly parts: StreamTableParts
+
+  constructor(parts: StreamTableParts) {
+    this.parts = parts
+  }
+
+  open(open: Open): void {
+    if (this.entries.has(open.stream)) return
+    const refusal = this.refusal(open)
+    if (refusal) {
+      this.parts.tell({ type: 'refused', stream: open.stream, ...refusal })
+      return
+    }
+
+    const entry: Entry = {
+      session: open.session,
+      abort: new AbortController(),
+      pending: true,
+      cancelExpiry: () => {},
+      done: Promise.resolve(),
+    }
+    this.entries.set(open.stream, entry)
+    this.expireIn(entry, open.remaining_ms)
+    entry.done = this.run(open, entry)
+    this.parts.changed()
+  }
+
+  close(stream: string, code: number, reason: string): void {
+    this.entries.get(stream)?.abort.abort({ code, reason } satisfies StreamEnd)
+  }
+
+  renew(stream: string, remainingMs: number): void {
+    const entry = this.entries.get(stream)
+    if (entry) this.expireIn(entry, remainingMs)
+  }
+
+  list(): string[] {
+    return [...this.entries.keys()]
+  }
+
+  get size(): number {
+    return this.entries.size
+  }
+
+  endSession(session: string, reason: string): void {
+    for (const entry of this.entries.values()) if (entry.session === session) entry.abort.abort(ended('target_ended', reason))
+  }
+
+  /** Ends every stream; resolves when the last leg is gone. */
+  async endAll(end: StreamEnd): Promise<void> {
+    const entries = [...this.entries.values()]
+    for (const entry of entries) entry.abort.abort(end)
+    await Promise.all(entries.map(entry => entry.done))
+  }
+
+  private refusal(open: Open): { status: number; code: string; detail: string } | null {
+    const { policy, access } = this.parts
+    if (this.entries.size >= policy.maxStreams) {
+      return { status: 429, code: 'rate_limited', detail: `this cluster carries at most ${policy.maxStreams} streams` }
+    }
+    const pending = [...this.entries.values()].filter(entry => entry.pending).length
+    if (pending >= policy.maxPendingDials) {
+      return { status: 429, code: 'rate_limited', detail: 'too many streams are being opened at once' }
+    }
+    const session = access(open.session)
+    if (!session) return { status: 404, code: 'not_found', detail: 'this cluster has no such session' }
+    const forbidden = forbiddenStream(policy, open, session.spec)
+    if (forbidden) return forbidden
+    if (!session.running && open.kind !== 'logs') return { status: 409, code: 'conflict', detail: 'the session is not running' }
+    return null
+  }
+
+  private async run(open: Open, entry: Entry): Promise<void> {
+    const { parts } = this
+    const { spec } = parts.access(open.session)!
+    const linked = () => {
+      entry.pending = false
+    }
+    try {
+      const outcome = await runStream(parts, open, spec, entry.abort, linked)
+      if (outcome.kind === 'refused') {
+        const { status, code, detail } = outcome
+        parts.tell({ type: 'refused', stream: open.stream, status, code, detail })
+      } else {
+        const { end, bytes } = outcome
+        parts.tell({
+          type: 'closed',
+          stream: open.stream,
+          code: end.code,
+          reason: end.reason,
+          bytes_in: bytes.in,
+          bytes_out: bytes.out,
+        })
+      }
+    } catch (error) {
+      parts.log.error('a stream broke', { stream: open.stream, kind: open.kind, error: whatFailed(error) })
+      parts.tell({ type: 'closed', stream: open.stream, code: 1011, reason: 'internal', bytes_in: 0, bytes_out: 0 })
+    } finally {
+      entry.cancelExpiry()
+      this.entries.delete(open.stream)
+      parts.changed()
+    }
+  }
+
+  private expireIn(entry: Entry, ms: number): void {
+    entry.cancelExpiry()
+    entry.cancelExpiry = this.parts.clock.after(ms, () => entry.abort.abort(ended('token_ended')))
+  }
+}
