@@ -50,8 +50,8 @@ export function createApp(platform: Platform): { app: Router; auth: Authenticato
   return { app, auth }
 }
 
-/** Paths where `Authorization` is not a user's token: agents and data sockets bring their own. */
-const notUserTokens = /^\/v1\/agent\/|^\/(health|ready|metrics|openapi\.json|docs)$/
+/** Paths where nobody is asked who they are: agents bring their own proof; logging in and out must work with a cookie that is over. */
+const notUserTokens = /^\/v1\/agent\/|^\/v1\/auth\/log(in|out)$|^\/(health|ready|metrics|openapi\.json|docs)$/
 
 async function actorOf(auth: Authenticator, request: Request, services: Services, path: string): Promise<Actor> {
   if (!path.startsWith('/v1/') || notUserTokens.test(path)) return { kind: 'anonymous' }

@@ -16,6 +16,10 @@ export const secureCookie = '__Host-porthole'
 /** Plain http elsewhere than on this machine cannot hold a `Secure` cookie. */
 export const plainCookie = 'porthole'
 
+/** Life of a dashboard login, seconds: without use, and at the longest. */
+export const webIdle = 12 * 3600
+export const webLife = 7 * 86_400
+
 export function unauthorized(): Problem {
   return new Problem('unauthorized', 'The token is missing, malformed, unknown, expired or revoked.', {
     headers: { 'www-authenticate': 'Bearer' },
@@ -56,17 +60,20 @@ export class Authenticator {
 
   async actor(request: Request, services: Services): Promise<TokenActor | null> {
     const bearer = bearerOf(request.headers)
-    if (bearer !== null) {
-      const hints = readUserToken(bearer)
-      if (!hints) throw unauthorized()
-      const actor = await this.byHash('bearer', await services.sha256(bearer), services)
-      if (projectHint(actor.project) !== hints.projectHint || actor.user !== hints.user) throw unauthorized()
-      return actor
-    }
+    if (bearer !== null) return this.actorOf(bearer, services)
     const cookie = cookieOf(request.headers)
     if (cookie === null) return null
     if (!isSecret('se', cookie)) throw unauthorized()
     return this.byHash('cookie', await services.sha256(cookie), services)
+  }
+
+  /** Who a user's token stands for; 401 when it may not be used. */
+  async actorOf(token: string, services: Services): Promise<TokenActor> {
+    const hints = readUserToken(token)
+    if (!hints) throw unauthorized()
+    const actor = await this.byHash('bearer', await services.sha256(token), services)
+    if (projectHint(actor.project) !== hints.projectHint || actor.user !== hints.user) throw unauthorized()
+    return actor
   }
 
   private async byHash(via: 'bearer' | 'cookie', hash: Uint8Array, services: Services): Promise<TokenActor> {
@@ -80,6 +87,7 @@ export class Authenticator {
     }
     this.known.delete(key)
     const row = via === 'bearer' ? await tokenByHash(services, hash) : await tokenByCookie(services, hash)
+    if (row && 'idles' in row && row.idles) services.defer(extendWebSession(services.db, hash))
     if (!row || !sameDigest(row.hash, hash)) throw unauthorized()
     const ends = [row.expires_at, row.grace_until].filter(at => at !== null).map(at => at.getTime())
     const actor: TokenActor = {
@@ -90,6 +98,7 @@ export class Authenticator {
       scopes: row.scopes as Scope[],
       expiresAt: ends.length ? Math.min(...ends) : null,
       via,
+      requestsPerMinute: row.quotas.requests_per_minute,
     }
     if (this.known.size >= cacheSize) this.known.clear()
     this.known.set(key, { actor, hash, readAt: now })
@@ -121,6 +130,7 @@ const columns = {
   scopes: tokens.scopes,
   expires_at: tokens.expires_at,
   grace_until: tokens.grace_until,
+  quotas: projects.quotas,
 }
 
 /** True while the token may be used: the database's clock decides. */
@@ -143,7 +153,12 @@ async function tokenByHash({ db }: Services, hash: Uint8Array) {
 
 async function tokenByCookie({ db }: Services, hash: Uint8Array) {
   const rows = await db
-    .select({ ...columns, hash: web_sessions.hash })
+    .select({
+      ...columns,
+      hash: web_sessions.hash,
+      /** Its idle end was last moved more than a minute ago. */
+      idles: sql<boolean>`${web_sessions.idle_expires_at} < clock_timestamp() + make_interval(secs => ${webIdle - 60})`,
+    })
     .from(web_sessions)
     .innerJoin(tokens, eq(tokens.id, web_sessions.token_id))
     .innerJoin(projects, eq(projects.id, tokens.project_id))
@@ -157,4 +172,18 @@ async function tokenByCookie({ db }: Services, hash: Uint8Array) {
     )
     .limit(1)
   return rows[0]
+}
+
+/** One write a minute at most, whoever wins: the condition is repeated where it counts. */
+async function extendWebSession(db: Services['db'], hash: Uint8Array): Promise<void> {
+  await db
+    .update(web_sessions)
+    .set({ idle_expires_at: sql`least(${web_sessions.expires_at}, clock_timestamp() + make_interval(secs => ${webIdle}))` })
+    .where(
+      and(
+        eq(web_sessions.hash, hash),
+        sql`${web_sessions.idle_expires_at} < clock_timestamp() + make_interval(secs => ${webIdle - 60})`,
+        gt(web_sessions.idle_expires_at, sql`clock_timestamp()`),
+      ),
+    )
 }

@@ -14,6 +14,10 @@ export const ApiConfig = z.object({
   maxUpload: z.number().default(10 * 1024 ** 3),
   /** Streams the API holds an upgrade for, at most, milliseconds. */
   meetingMs: z.int().default(10_000),
+  /** Changes a minute of a project that has no `requests_per_minute` of its own. */
+  requestsPerMinute: z.int().min(1).default(600),
+  /** Tries to log in, a minute and client address. */
+  loginsPerMinute: z.int().min(1).default(30),
   version: z.string(),
 })
 export type ApiConfig = z.infer<typeof ApiConfig>

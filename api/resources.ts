@@ -1,11 +1,16 @@
 /** Every room of the API, in the order they are mounted. */
+import { mountAgents } from './agents/routes.ts'
+import { mountAuth } from './auth/routes.ts'
 import type { Authenticator } from './auth.ts'
+import { mountClusters } from './clusters/routes.ts'
 import { mountEvents } from './events/routes.ts'
 import type { Platform } from './platform.ts'
+import { mountProjects } from './projects/routes.ts'
 import type { Router } from './route.ts'
 import { mountSessions } from './sessions/routes.ts'
 import { mountStreams } from './streams/routes.ts'
 import { mountTemplates } from './templates/routes.ts'
+import { mountTokens } from './tokens/routes.ts'
 
 export interface Wiring {
   platform: Platform
@@ -13,4 +18,14 @@ export interface Wiring {
 }
 export type Mount = (app: Router, wiring: Wiring) => void
 
-export const resources: readonly Mount[] = [mountTemplates, mountSessions, mountStreams, mountEvents]
+export const resources: readonly Mount[] = [
+  mountAuth,
+  mountAgents,
+  mountProjects,
+  mountTokens,
+  mountClusters,
+  mountTemplates,
+  mountSessions,
+  mountStreams,
+  mountEvents,
+]

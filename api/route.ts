@@ -6,6 +6,9 @@ import { createRoute, OpenAPIHono, type RouteConfig, z } from '@hono/zod-openapi
 import type { Context, MiddlewareHandler } from 'hono'
 import { unauthorized } from './auth.ts'
 import { type Ctx, holds, type Scope } from './context.ts'
+import { idempotent } from './idempotency/middleware.ts'
+import { jsonBodyOnly } from './json-body.ts'
+import { type Limit, rateLimited } from './limits/middleware.ts'
 import { type FieldError, Problem, type ProblemCode, problems } from './problem.ts'
 
 /**
@@ -14,7 +17,7 @@ import { type FieldError, Problem, type ProblemCode, problems } from './problem.
  */
 export type Access = Scope | 'token' | 'public' | 'agent' | 'ticket'
 
-export type AppEnv = { Variables: { ctx: Ctx; requestId: string } }
+export type AppEnv = { Variables: { ctx: Ctx; requestId: string; later?: () => Promise<Response> } }
 export type Router = OpenAPIHono<AppEnv>
 
 export function newRouter(): Router {
@@ -70,24 +73,39 @@ export function problemAnswers(...codes: ProblemCode[]): Record<never, never> {
   )
 }
 
-/** `createRoute` with the guard for its `access` and the errors every route may answer. */
-export function route<const R extends Omit<RouteConfig, 'security' | 'middleware'> & { access: Access; operationId: string }>(
-  config: R,
-) {
-  const { access, ...rest } = config
+export interface RouteRules {
+  access: Access
+  operationId: string
+  /** What it counts against; absent: POSTs against the project, the rest against nothing. Ending things is `none`. */
+  limit?: Limit
+  /** The answer holds a secret: kept for its idempotency key only sealed with the caller's own. */
+  secretAnswer?: boolean
+}
+
+/** `createRoute` with the guard for its `access`, limits, idempotency keys (POST) and the errors every route may answer. */
+export function route<const R extends Omit<RouteConfig, 'security' | 'middleware'> & RouteRules>(config: R) {
+  const { access, limit, secretAnswer, ...rest } = config
   const open = access === 'public' || access === 'agent'
+  const counted = limit ?? (rest.method === 'post' && !open ? 'project' : 'none')
+  const keyed = rest.method === 'post' && !open
   return createRoute({
     ...rest,
     'x-access': access,
-    middleware: [guard(access)],
+    middleware: [
+      guard(access),
+      ...(counted === 'none' ? [] : [rateLimited(counted)]),
+      ...(rest.request?.body?.content && 'application/json' in rest.request.body.content ? [jsonBodyOnly] : []),
+      ...(keyed ? [idempotent({ secret: secretAnswer === true })] : []),
+    ],
     security: open ? [] : [{ bearer: [] }, { cookie: [] }],
     responses: {
       ...(open ? {} : problemAnswers('unauthorized', 'forbidden')),
       ...(rest.request ? problemAnswers('invalid') : {}),
+      ...(counted === 'none' ? {} : problemAnswers('rate_limited')),
       ...rest.responses,
     } as R['responses'],
-  } as unknown as Omit<R, 'access'> & { middleware: [MiddlewareHandler<AppEnv>] }) as ReturnType<
-    typeof createRoute<R['path'], Omit<R, 'access'> & { middleware: [MiddlewareHandler<AppEnv>] }>
+  } as unknown as Omit<R, keyof RouteRules> & { middleware: MiddlewareHandler<AppEnv>[] }) as ReturnType<
+    typeof createRoute<R['path'], Omit<R, keyof RouteRules> & { middleware: MiddlewareHandler<AppEnv>[] }>
   >
 }
 

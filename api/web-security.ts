@@ -11,6 +11,10 @@ export function checkOrigin(ctx: Ctx, request: Request): void {
   const cookie = ctx.actor.kind === 'token' && ctx.actor.via === 'cookie'
   const unsafe = !['GET', 'HEAD', 'OPTIONS'].includes(request.method)
   if (!(cookie && (unsafe || upgrade)) && !(upgrade && origin !== null)) return
-  if (origin !== null && (origin === ctx.origin || ctx.config.allowedOrigins.includes(origin))) return
+  if (isOurs(ctx, origin)) return
   throw new Problem('forbidden', 'Requests of this kind must come from a page of this origin.')
+}
+
+export function isOurs(ctx: Ctx, origin: string | null): boolean {
+  return origin !== null && (origin === ctx.origin || ctx.config.allowedOrigins.includes(origin))
 }

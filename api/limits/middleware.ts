@@ -1,0 +1,34 @@
+/** Refuses what comes too often, and tells everybody how much is left. What a route counts against is declared on the route. */
+import type { MiddlewareHandler } from 'hono'
+import { type Ctx, tokenActor } from '../context.ts'
+import { Problem } from '../problem.ts'
+import type { AppEnv } from '../route.ts'
+import { takeFromRate } from './gcra.ts'
+
+/** `project`: the acting project's rate; `login`: the client's address; `none`: never refused. */
+export type Limit = 'project' | 'login' | 'none'
+
+export function rateLimited(limit: Exclude<Limit, 'none'>): MiddlewareHandler<AppEnv> {
+  return async function rate_limited(c, next) {
+    const { key, perMinute } = bucket(c.var.ctx, limit)
+    const taken = await takeFromRate(c.var.ctx.db, key, { perMinute })
+    const headers = {
+      'ratelimit-limit': String(taken.limit),
+      'ratelimit-remaining': String(taken.remaining),
+      'ratelimit-reset': String(taken.resetSeconds),
+    }
+    if (!taken.admitted) {
+      throw new Problem('rate_limited', `At most ${taken.limit} a minute. Try again in ${taken.retrySeconds} s.`, {
+        headers: { ...headers, 'retry-after': String(Math.max(1, taken.retrySeconds)) },
+      })
+    }
+    await next()
+    for (const [name, value] of Object.entries(headers)) c.res.headers.set(name, value)
+  }
+}
+
+function bucket(ctx: Ctx, limit: Exclude<Limit, 'none'>): { key: string; perMinute: number } {
+  if (limit === 'login') return { key: `login ${ctx.address}`, perMinute: ctx.config.loginsPerMinute }
+  const actor = tokenActor(ctx)
+  return { key: `project ${actor.project}`, perMinute: actor.requestsPerMinute ?? ctx.config.requestsPerMinute }
+}
