@@ -1,0 +1,240 @@
+/** The tunnel on Node: control links and streams in this process, other replicas through `Peers`. */
+import type { WebSocket } from 'ws'
+import type { Db } from '#db/client.ts'
+import type { CloseWord } from '#protocol/close-codes.ts'
+import { linkSubprotocol, maxLinkMessage } from '#protocol/link-messages.ts'
+import { unauthorized } from '../auth.ts'
+import type { ApiConfig } from '../config.ts'
+import type { Log, StreamGrant, Tunnel } from '../platform.ts'
+import { notFound, Problem } from '../problem.ts'
+import { sameDigest } from '../tokens/format.ts'
+import { grantHome, joinGrant, unknownStreams } from '../tunnel/grants.ts'
+import type { LinkAgent, StreamMessage } from '../tunnel/link-port.ts'
+import { clusterOffline, refusalProblem } from '../tunnel/refusal.ts'
+import { exchangeFlow, type FlowEvents, relayFlow } from './flows.ts'
+import { Links, type LinkVerbs, type OpenHere } from './links.ts'
+import type { PeerMessage, Peers } from './peers.ts'
+import { hopHeader, splice } from './splice.ts'
+import { Streams } from './streams.ts'
+import { Upgrades } from './upgrades.ts'
+
+export const streamSubprotocol = 'porthole.stream.v1'
+const maxDataMessage = 32 * 1024 * 1024
+const renewBatch = 2_000
+
+export interface TunnelEnv {
+  db: Db
+  replica: string
+  peers: Peers
+  config: ApiConfig
+  verbs: LinkVerbs
+  sha256(data: string): Uint8Array
+  log: Log
+  now(): number
+}
+
+export class NodeTunnel implements Tunnel {
+  readonly home: string
+  readonly upgrades = new Upgrades()
+  readonly links: Links
+  readonly streams: Streams
+  private readonly env: TunnelEnv
+
+  constructor(env: TunnelEnv) {
+    this.env = env
+    this.home = env.replica
+    this.streams = new Streams(env)
+    this.links = new Links({
+      ...env,
+      streams: (cluster, message) => this.aboutStreams(cluster, message),
+      live: cluster => this.defer(this.renew(cluster)),
+    })
+  }
+
+  async nudge(cluster: string): Promise<void> {
+    if (this.links.has(cluster)) {
+      this.links.nudge(cluster)
+      // The row may also say that this link is no longer welcome.
+      await this.links.poll(cluster)
+    } else await this.env.peers.notifyNudge(cluster)
+  }
+
+  async acceptLink(request: Request, agent: LinkAgent): Promise<Response> {
+    const upgrade = this.upgrades.of(request)
+    const dialled = this.dialledBy(request)
+    return upgrade.accept({
+      protocol: linkSubprotocol,
+      maxPayload: maxLinkMessage,
+      opened: socket => this.links.accept(socket, agent, dialled),
+      dropped() {},
+    })
+  }
+
+  async acceptData(request: Request, stream: string, key: string): Promise<Response> {
+    const upgrade = this.upgrades.of(request)
+    const hash = this.env.sha256(key)
+    const waiter = this.streams.waiter(stream)
+    if (!waiter) {
+      const home = await grantHome(this.env.db, stream, hash)
+      if (!home) throw unauthorized()
+      if (home.replica === this.home || !home.url || request.headers.has(hopHeader)) throw notFound('stream')
+      return splice(upgrade, home.url, this.env.log)
+    }
+    if (!sameDigest(hash, this.env.sha256(waiter.grant.key))) throw unauthorized()
+    waiter.claimed = true
+    let joined = false
+    try {
+      joined = await joinGrant(this.env.db, stream, hash)
+    } finally {
+      waiter.claimed = joined
+    }
+    if (!joined) throw unauthorized()
+    return upgrade.accept({
+      protocol: streamSubprotocol,
+      maxPayload: maxDataMessage,
+      opened: socket => {
+        socket.pause()
+        if (!waiter.arrived(socket)) this.letGo(waiter.grant, socket)
+      },
+      dropped: () => waiter.failed(new Problem('target_refused', 'The agent left before the stream was open.')),
+    })
+  }
+
+  async openViewer(request: Request, grant: StreamGrant, protocol: string | null): Promise<Response> {
+    const upgrade = this.upgrades.of(request)
+    const agent = await this.meet(grant, upgrade.gone)
+    return upgrade.accept({
+      protocol,
+      maxPayload: maxDataMessage,
+      opened: viewer => this.streams.flow(relayFlow(grant, viewer, agent, this.eventsOf(grant))),
+      dropped: () => this.letGo(grant, agent),
+    })
+  }
+
+  async openHttp(grant: StreamGrant, body: ReadableStream<Uint8Array> | null, signal: AbortSignal): Promise<Response> {
+    const agent = await this.meet(grant, signal)
+    const { flow, response } = exchangeFlow(grant, agent, body, signal, this.eventsOf(grant))
+    this.streams.flow(flow)
+    return response
+  }
+
+  async end(streams: string[], word: CloseWord, reason?: string): Promise<void> {
+    const elsewhere = streams.filter(stream => !this.streams.end(stream, word, reason))
+    if (elsewhere.length > 0) await this.env.peers.end(elsewhere, word, reason)
+  }
+
+  /** What another replica asks of this one; false when it is not here. */
+  async fromPeer(message: PeerMessage): Promise<boolean> {
+    switch (message.do) {
+      case 'open':
+        return this.links.open(message.cluster, message.open)
+      case 'send':
+        return message.messages.every(sent => this.links.send(message.cluster, sent))
+      case 'refused':
+        return this.streams.refused(message.stream, refusalProblem(message))
+      case 'end':
+        for (const stream of message.streams) this.streams.end(stream, message.word, message.reason)
+        return true
+    }
+  }
+
+  /** Extends the agents' leave to carry what still flows; of one cluster or all. */
+  async renew(only?: string): Promise<void> {
+    const byCluster = new Map<string, { stream: string; remaining_ms: number }[]>()
+    for (const { grant } of this.streams.flows()) {
+      if (only !== undefined && grant.cluster !== only) continue
+      const list = byCluster.get(grant.cluster) ?? []
+      byCluster.set(grant.cluster, list)
+      list.push({ stream: grant.id, remaining_ms: grant.remainingMs })
+    }
+    for (const [cluster, streams] of byCluster) {
+      for (let at = 0; at < streams.length; at += renewBatch) {
+        await this.tell(cluster, { type: 'renew', streams: streams.slice(at, at + renewBatch) })
+      }
+    }
+  }
+
+  private async meet(grant: StreamGrant, signal: AbortSignal): Promise<WebSocket> {
+    const open: OpenHere = {
+      stream: grant.id,
+      key: grant.key,
+      kind: grant.kind,
+      role: grant.role,
+      session: grant.session,
+      target: grant.target,
+      clipboard: grant.clipboard,
+      deadline_ms: this.env.config.meetingMs,
+      remaining_ms: grant.remainingMs,
+    }
+    return this.streams.meet(grant, {
+      ms: this.env.config.meetingMs,
+      signal,
+      ask: async () => {
+        if (this.links.open(grant.cluster, open)) return
+        if (!(await this.env.peers.open(grant.cluster, open))) throw clusterOffline()
+      },
+      cancel: word => this.defer(this.tell(grant.cluster, { type: 'close', stream: grant.id, code: 1001, reason: word })),
+    })
+  }
+
+  private async tell(cluster: string, message: Parameters<Links['send']>[1]): Promise<void> {
+    if (!this.links.send(cluster, message)) await this.env.peers.send(cluster, [message])
+  }
+
+  private aboutStreams(cluster: string, message: StreamMessage): void {
+    if (message.type === 'closed') {
+      const { stream, code, reason, bytes_in, bytes_out } = message
+      this.env.log.info('stream_closed_by_agent', { cluster, stream, code, reason, bytes_in, bytes_out })
+    } else if (message.type === 'refused') {
+      if (!this.streams.refused(message.stream, refusalProblem(message))) this.defer(this.env.peers.refused(message))
+    } else this.defer(this.closeUnknown(cluster, message.streams))
+  }
+
+  private async closeUnknown(cluster: string, carried: string[]): Promise<void> {
+    for (const stream of await unknownStreams(this.env.db, cluster, carried)) {
+      this.links.send(cluster, { type: 'close', stream, code: 4404, reason: 'unknown_stream' })
+    }
+  }
+
+  private eventsOf(grant: StreamGrant): FlowEvents {
+    return {
+      now: this.env.now,
+      ended: ({ code, reason, bytesIn, bytesOut }) => {
+        this.streams.over(grant.id, code)
+        const { id: stream, cluster, session, kind } = grant
+        this.env.log.info('stream_closed', {
+          stream,
+          cluster,
+          session,
+          kind,
+          code,
+          reason,
+          bytes_in: bytesIn,
+          bytes_out: bytesOut,
+        })
+      },
+      gone: () => this.streams.gone(grant.id),
+    }
+  }
+
+  private letGo(grant: StreamGrant, agent: WebSocket): void {
+    agent.resume()
+    agent.close(1001, 'going_away')
+    this.streams.over(grant.id, 1001)
+  }
+
+  /** Where this agent reaches us. Behind a proxy that ends TLS the request says http; the agent's own Host header is right. */
+  private dialledBy(request: Request): string {
+    const url = new URL(request.url)
+    const known = this.env.config.publicUrl && new URL(this.env.config.publicUrl)
+    const secure =
+      known && known.host === url.host
+        ? known.protocol === 'https:'
+        : url.protocol === 'https:' || request.headers.get('x-forwarded-proto') === 'https'
+    return `${secure ? 'wss' : 'ws'}://${url.host}`
+  }
+
+  private defer(work: Promise<unknown>): void {
+    work.catch(error => this.env.log.warn('tunnel_step_failed', { message: String(error) }))
+  }
+}

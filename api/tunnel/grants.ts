@@ -1,0 +1,83 @@
+/** The rows behind live streams: joined once by the agent's key, closed once, and looked over every few seconds while open. */
+import { and, eq, gt, isNull, sql } from 'drizzle-orm'
+import type { Db } from '#db/client.ts'
+import { grants } from '#db/schema.ts'
+import type { CloseWord } from '#protocol/close-codes.ts'
+
+const unused = (stream: string, keyHash: Uint8Array) =>
+  and(
+    eq(grants.id, stream),
+    eq(grants.key_hash, keyHash),
+    isNull(grants.joined_at),
+    isNull(grants.closed_at),
+    gt(grants.opened_at, sql`clock_timestamp() - interval '60 seconds'`),
+  )
+
+/** Uses the key up. False: unknown, used, closed or old. */
+export async function joinGrant(db: Db, stream: string, keyHash: Uint8Array): Promise<boolean> {
+  const rows = await db
+    .update(grants)
+    .set({ joined_at: sql`clock_timestamp()` })
+    .where(unused(stream, keyHash))
+    .returning({ id: grants.id })
+  return rows.length === 1
+}
+
+/** Replica that waits for this stream's data socket, for a key that could still be used; null: no such grant. */
+export async function grantHome(
+  db: Db,
+  stream: string,
+  keyHash: Uint8Array,
+): Promise<{ replica: string; url: string | null } | null> {
+  const rows = await db
+    .select({ replica: grants.replica_id, url: sql<string | null>`(select url from replicas where id = ${grants.replica_id})` })
+    .from(grants)
+    .where(unused(stream, keyHash))
+  return rows[0] ?? null
+}
+
+export async function closeGrants(db: Db, closed: readonly { id: string; code: number }[]): Promise<void> {
+  if (closed.length === 0) return
+  await db.execute(sql`
+    update grants set closed_at = clock_timestamp(), close_code = over.code
+    from jsonb_to_recordset(${JSON.stringify(closed)}::jsonb) as over(id text, code int)
+    where grants.id = over.id and grants.closed_at is null`)
+}
+
+/** Open streams of this replica that may no longer be: their token, project or session is gone. */
+export async function endedGrants(db: Db, replica: string): Promise<{ id: string; word: CloseWord }[]> {
+  const rows = await db.execute<{ id: string; word: CloseWord }>(sql`
+    select id, word from (
+      select g.id, case
+        when g.token_id is not null and (t.id is null or t.revoked_at is not null) then 'revoked'
+        when p.id is null or p.suspended_at is not null then 'revoked'
+        when t.expires_at <= clock_timestamp() or t.grace_until <= clock_timestamp() then 'token_ended'
+        when s.id is null or s.desired = 'deleted' or s.ended_at is not null then 'target_ended'
+      end as word
+      from grants g
+      left join tokens t on t.id = g.token_id
+      left join projects p on p.id = g.project_id
+      left join sessions s on s.id = g.session_id
+      where g.replica_id = ${replica} and g.closed_at is null
+    ) as looked where word is not null`)
+  return [...rows]
+}
+
+/** Rows that say open although this replica carries no such stream (its process may have died in between). */
+export async function closeLostGrants(db: Db, replica: string, carried: readonly string[]): Promise<void> {
+  await db.execute(sql`
+    update grants set closed_at = clock_timestamp(), close_code = 1011
+    where closed_at is null and opened_at < clock_timestamp() - interval '60 seconds' and (
+      (replica_id = ${replica} and id not in (select jsonb_array_elements_text(${JSON.stringify(carried)}::jsonb)))
+      or not exists (select from replicas where replicas.id = grants.replica_id
+        and replicas.seen_at > clock_timestamp() - interval '60 seconds'))`)
+}
+
+/** Those of an agent's streams that no grant stands behind any more. */
+export async function unknownStreams(db: Db, cluster: string, streams: readonly string[]): Promise<string[]> {
+  if (streams.length === 0) return []
+  const rows = await db.execute<{ id: string }>(sql`
+    select carried.id from jsonb_array_elements_text(${JSON.stringify(streams)}::jsonb) as carried(id)
+    where not exists (select from grants where grants.id = carried.id and grants.cluster_id = ${cluster} and closed_at is null)`)
+  return rows.map(row => row.id)
+}
