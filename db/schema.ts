@@ -157,6 +157,32 @@ export const templates = pgTable(
   t => [uniqueIndex('templates_id').on(sql`coalesce(${t.project_id}, '')`, t.id)],
 )
 
+/** Files that outlive sessions: a folder of the local runtime, a claim in Kubernetes. Lives on one cluster, from its first session on. */
+export const volumes = pgTable(
+  'volumes',
+  {
+    id: text('id').primaryKey(),
+    project_id: text('project_id')
+      .notNull()
+      .references(() => projects.id, { onDelete: 'cascade' }),
+    user_id: text('user_id').notNull(),
+    name: text('name').notNull(),
+    /** null until a session first uses it. */
+    cluster_id: text('cluster_id').references(() => clusters.id),
+    size_bytes: bigint('size_bytes', { mode: 'number' }),
+    /** `deleted` stays as a tombstone until the agent has reported it absent. */
+    desired: text('desired').$type<'present' | 'deleted'>().notNull().default('present'),
+    change_seq: bigint('change_seq', { mode: 'number' }).notNull().default(0),
+    last_used_at: instant('last_used_at'),
+    created_at: instant('created_at').notNull().default(now),
+  },
+  t => [
+    uniqueIndex('volumes_name').on(t.project_id, t.user_id, t.name).where(sql`${t.desired} = 'present'`),
+    index('volumes_project').on(t.project_id, t.created_at.desc(), t.id.desc()),
+    index('volumes_cluster_change').on(t.cluster_id, t.change_seq),
+  ],
+)
+
 export type SessionStatus = 'queued' | 'starting' | 'running' | 'stopping' | 'stopped' | 'failed' | 'expired'
 export type TerminationReason = 'requested' | 'ttl' | 'idle' | 'failed' | 'drained' | 'start_timeout'
 
@@ -177,6 +203,11 @@ export const sessions = pgTable(
     placement: jsonb('placement').$type<{ cluster?: string; selector?: Record<string, string> }>().notNull().default({}),
     spec: jsonb('spec').$type<SessionSpec>().notNull(),
     labels: jsonb('labels').$type<Record<string, string>>().notNull().default({}),
+    /** Its home; at most one living session writes to a volume. */
+    volume_id: text('volume_id').references(() => volumes.id),
+    /** Who may type and point: every viewer whose role is `control`, or only the stream in `control_holder`. */
+    control: text('control').$type<'shared' | 'single'>().notNull().default('shared'),
+    control_holder: text('control_holder'),
     /** As given, for the answer (Kubernetes quantities). */
     resources: jsonb('resources').$type<Record<string, string>>().notNull().default({}),
     /** What this session holds of the project's quotas while it is not final. */
@@ -222,6 +253,9 @@ export const sessions = pgTable(
       .where(
         sql`${t.name} is not null and ${t.desired} <> 'deleted' and ${t.status} in ('queued', 'starting', 'running', 'stopping')`,
       ),
+    uniqueIndex('sessions_volume_writer')
+      .on(t.volume_id)
+      .where(sql`${t.volume_id} is not null and ${t.status} in ('queued', 'starting', 'running', 'stopping')`),
     check('sessions_status', sql`${t.status} in ('queued', 'starting', 'running', 'stopping', 'stopped', 'failed', 'expired')`),
     check('sessions_desired', sql`${t.desired} in ('running', 'stopped', 'deleted')`),
     check('sessions_final', sql`(${t.ended_at} is not null) = (${t.status} in ('stopped', 'failed', 'expired'))`),
@@ -270,6 +304,27 @@ export const tickets = pgTable(
     used_at: instant('used_at'),
   },
   t => [index('tickets_expiry').on(t.expires_at)],
+)
+
+/** Share links: whoever holds one may open the session's screen, without an account, until it ends. Only the SHA-256 is stored. */
+export const links = pgTable(
+  'links',
+  {
+    id: text('id').primaryKey(),
+    project_id: text('project_id').notNull(),
+    session_id: text('session_id')
+      .notNull()
+      .references(() => sessions.id, { onDelete: 'cascade' }),
+    token_id: text('token_id').references(() => tokens.id, { onDelete: 'cascade' }),
+    user_id: text('user_id').notNull(),
+    hash: digest('hash').notNull(),
+    role: text('role').$type<'view' | 'control'>().notNull(),
+    max_viewers: integer('max_viewers'),
+    expires_at: instant('expires_at').notNull(),
+    revoked_at: instant('revoked_at'),
+    created_at: instant('created_at').notNull().default(now),
+  },
+  t => [uniqueIndex('links_hash').on(t.hash), index('links_session').on(t.session_id, t.created_at)],
 )
 
 /** One row per live stream: who holds it and until when. Replicas re-check their open grants every few seconds. */
