@@ -60,7 +60,7 @@ export function idempotent(options: { secret: boolean }): MiddlewareHandler<AppE
 /**
  * Answers `now`, or what `work` gives once the change is committed. What is kept for the key is `now`: a replay does not wait again.
  */
-export async function answerAfterCommit(c: Context<AppEnv>, now: Response, work: () => Promise<Response>): Promise<Response> {
+export async function answerAfterCommit<R extends Response>(c: Context<AppEnv>, now: R, work: () => Promise<R>): Promise<R> {
   if (c.req.header('idempotency-key') === undefined || c.req.method !== 'POST') return work()
   c.set('later', work)
   return now

@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi'
+import { answerAfterCommit } from '../idempotency/middleware.ts'
 import { PageQuery, pageOf } from '../paging.ts'
 import type { Mount } from '../resources.ts'
 import { json, jsonBody, newRouter, problemAnswers, route } from '../route.ts'
@@ -97,6 +98,8 @@ const action = <const A extends 'stop' | 'start' | 'restart'>(name: A, summary: 
     operationId: `${name}Session`,
     method: 'post',
     path: `/v1/sessions/{id}/${name}`,
+    // Ending is never refused by a limit.
+    limit: name === 'stop' ? 'none' : 'project',
     tags,
     summary,
     request: { params },
@@ -109,10 +112,13 @@ export const mountSessions: Mount = app => {
     const { ctx } = c.var
     const wait = preferredWait(c.req.valid('header').prefer)
     const { session, created } = await createSession(ctx, c.req.valid('json'))
-    const answer = wait > 0 ? await waitUntilSettled(ctx, session, wait, c.req.raw.signal) : session
-    if (wait > 0) c.header('preference-applied', `wait=${wait}`)
     c.header('location', `/v1/sessions/${session.id}`)
-    return created ? c.json(answer, 201) : c.json(answer, 200)
+    const answer = (now: Session) => (created ? c.json(now, 201) : c.json(now, 200))
+    if (wait === 0) return answer(session)
+    return answerAfterCommit(c, answer(session), async () => {
+      c.header('preference-applied', `wait=${wait}`)
+      return answer(await waitUntilSettled(c.var.ctx, session, wait, c.req.raw.signal))
+    })
   })
   router.openapi(list, async c => c.json(await listSessions(c.var.ctx, c.req.valid('query')), 200))
   router.openapi(get, async c => c.json(await getSession(c.var.ctx, c.req.valid('param').id), 200))

@@ -15,6 +15,7 @@ const reaching = problemAnswers('not_found', 'session_not_running', 'target_refu
 const tickets = route({
   access: 'sessions:connect',
   operationId: 'createTicket',
+  secretAnswer: true,
   method: 'post',
   path: '/v1/sessions/{id}/tickets',
   tags,
