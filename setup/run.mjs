@@ -78,10 +78,28 @@ async function npmInstall(root) {
   const began = Date.now()
   say('Installing the packages of package-lock.json (once, about a minute)')
   const ticking = setInterval(() => say(`  still installing (${Math.round((Date.now() - began) / 1000)} s)`), 10_000)
+  let outcome = await npm(['ci'], root, out)
+  if (outcome.code !== 0 && /^npm (error|ERR!) code EUSAGE/m.test(readFileSync(log, 'utf8'))) {
+    say('  package-lock.json does not tell everything that package.json wants; installing without being strict about it')
+    outcome = await npm(['install', '--no-save'], root, out)
+  }
+  clearInterval(ticking)
+  closeSync(out)
+  if (outcome.interrupted) process.exit(130)
+  if (outcome.error) throw new Told(`npm does not run here (${outcome.error.code}): install it (on Debian: apt-get install npm)`)
+  const missing = missingPackages(root)
+  if (outcome.code === 0 && missing.length === 0) return say(`Packages installed (${Math.round((Date.now() - began) / 1000)} s)`)
+  const said = readFileSync(log, 'utf8').split('\n')
+  const fault = said
+    .findLast(line => /^npm (error|ERR!) (?!code|errno|A complete log|Run |aliases)\S/.test(line))
+    ?.replace(/^npm (error|ERR!) /, '')
+  throw new Told(`Installing the packages failed: ${fault ?? `npm left out ${missing[0]}`} (all of it: ${log})`)
+}
+
+async function npm(command, root, out) {
   // Under `npm start` this is the very npm that runs us.
-  const npm = process.env.npm_execpath?.endsWith('.js') ? [process.execPath, process.env.npm_execpath] : ['npm']
-  const args = [
-    'ci',
+  const program = process.env.npm_execpath?.endsWith('.js') ? [process.execPath, process.env.npm_execpath] : ['npm']
+  const options = [
     '--include=dev',
     '--include=optional',
     '--no-audit',
@@ -89,21 +107,14 @@ async function npmInstall(root) {
     '--loglevel=error',
     '--foreground-scripts=false',
   ]
-  const child = spawn(npm[0], [...npm.slice(1), ...args], { cwd: root, stdio: ['ignore', out, out], detached: true })
+  const [file, ...args] = [...program, ...command, ...options]
+  const child = spawn(file, args, { cwd: root, stdio: ['ignore', out, out], detached: true })
   const release = passSignals(child)
   const outcome = await new Promise(resolve => {
     child.on('error', error => resolve({ error }))
-    child.on('exit', (code, signal) => resolve({ code, signal }))
+    child.on('exit', code => resolve({ code }))
   })
-  clearInterval(ticking)
-  closeSync(out)
-  if (release()) process.exit(130)
-  if (outcome.error) throw new Told(`npm does not run here (${outcome.error.code}): install it (on Debian: apt-get install npm)`)
-  const missing = missingPackages(root)
-  if (outcome.code === 0 && missing.length === 0) return say(`Packages installed (${Math.round((Date.now() - began) / 1000)} s)`)
-  const said = readFileSync(log, 'utf8').split('\n')
-  const fault = said.find(line => /^npm (error|ERR!) (?!code|A complete log)/.test(line))?.replace(/^npm (error|ERR!) /, '')
-  throw new Told(`Installing the packages failed: ${fault ?? `npm left out ${missing[0]}`} (all of it: ${log})`)
+  return { ...outcome, interrupted: release() }
 }
 
 /** The Node that runs TypeScript. A machine may have an older one: npm brought ours. */

@@ -90,8 +90,24 @@ describe('run.mjs', { timeout: 60_000 }, () => {
     expect(said()).toMatch(/^Installing the packages[\s\S]*^ran$/m)
   })
 
+  it('installs also what the lock file forgot, and leaves that file alone', async () => {
+    mkdirSync(join(root, 'late'))
+    writeFileSync(join(root, 'late/package.json'), '{"name":"late","version":"1.0.0","type":"module","exports":"./late.js"}')
+    writeFileSync(join(root, 'late/late.js'), 'console.log("late")')
+    writeFileSync(
+      join(root, 'package.json'),
+      '{"name":"made","type":"module","dependencies":{"part":"file:part","late":"file:late"}}',
+    )
+    writeFileSync(join(root, 'setup/start.ts'), 'await import("late")')
+    const before = readFileSync(join(root, 'package-lock.json'), 'utf8')
+    const { said, ended } = start('start')
+    expect((await ended).code).toBe(0)
+    expect(said()).toMatch(/package-lock\.json does not tell everything[\s\S]*^late$/m)
+    expect(readFileSync(join(root, 'package-lock.json'), 'utf8')).toBe(before)
+  })
+
   it('says in one line why npm failed, and where the rest is', async () => {
-    writeFileSync(join(root, 'package.json'), '{"name":"made","dependencies":{"absent":"1.0.0"}}')
+    writeFileSync(join(root, 'package.json'), '{"name":"made","dependencies":{"absent":"file:absent.tgz"}}')
     const { said, ended } = start('start')
     expect((await ended).code).toBe(1)
     expect(said()).toMatch(/^Installing the packages failed: .+ \(all of it: .+\/npm\.log\)$/m)
