@@ -15,7 +15,17 @@ export interface WebAssetsParts {
   signal: AbortSignal
 }
 
-export async function ensureWebAssets({ root, say, signal }: WebAssetsParts): Promise<void> {
+/** A dashboard that cannot be built is said, and is no reason to go without the rest. */
+export async function ensureWebAssets(parts: WebAssetsParts): Promise<void> {
+  try {
+    await buildWebAssets(parts)
+  } catch (error) {
+    if (!(error instanceof Told)) throw error
+    parts.say(error.message)
+  }
+}
+
+export async function buildWebAssets({ root, say, signal }: WebAssetsParts): Promise<void> {
   const web = join(root, 'web')
   const dist = join(web, 'dist')
   const sources = await hashSources(root)
