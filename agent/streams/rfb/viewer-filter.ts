@@ -11,6 +11,7 @@
 import { WireError } from '#protocol/close-codes.ts'
 import type { ByteFilter } from '../relay.ts'
 import { clientType, clipboardCap, MessageCutter } from './client-messages.ts'
+import { canBeToldApart, PlainViewerGuard } from './plain-viewer.ts'
 
 export interface ViewerRights {
   /** False: watching only. */
@@ -32,6 +33,8 @@ export class ViewerFilter implements ByteFilter {
   private stage: 'version' | 'security' | 'init' | 'messages' = 'version'
   private early = Buffer.alloc(0)
   private out: Buffer[] = []
+  /** Only while the clipboard must stay in; null: the server's bytes are nobody's business. */
+  private readonly guard: PlainViewerGuard | null
   private readonly cutter = new MessageCutter(message => this.judge(message))
   private readonly rights: ViewerRights
   private readonly say: (bytes: Buffer) => void
@@ -42,6 +45,7 @@ export class ViewerFilter implements ByteFilter {
     this.rights = rights
     this.say = say
     this.active = active
+    this.guard = rights.clipboard.out ? null : new PlainViewerGuard()
   }
 
   /** Opens the conversation: in RFB the server speaks first. */
@@ -53,8 +57,8 @@ export class ViewerFilter implements ByteFilter {
     return this.stage === 'messages'
   }
 
-  toViewer(data: Buffer): Buffer {
-    return data
+  toViewer(data: Buffer): Buffer | null {
+    return this.guard ? this.guard.feed(data) : data
   }
 
   toTarget(data: Buffer): Buffer | null {
@@ -97,6 +101,9 @@ export class ViewerFilter implements ByteFilter {
     const { control } = this.rights
     switch (message[0]) {
       case clientType.setPixelFormat:
+        this.guard?.pixelFormat(message)
+        this.out.push(message)
+        return
       case clientType.updateRequest:
       case clientType.continuousUpdates:
       case clientType.fence:
@@ -135,8 +142,12 @@ export class ViewerFilter implements ByteFilter {
       this.out.push(passed.length === wished.length ? message : setEncodings(passed))
       return
     }
-    if (!passed.includes(encoding.extendedClipboard)) passed.push(encoding.extendedClipboard)
-    this.out.push(setEncodings(passed), silentCaps)
+    if (passed.includes(encoding.extendedClipboard)) {
+      this.guard?.letAllThrough()
+      this.out.push(setEncodings(passed), silentCaps)
+    } else {
+      this.out.push(setEncodings([...passed.filter(canBeToldApart), encoding.extendedClipboard]), silentCaps)
+    }
   }
 
   private passClipboard(message: Buffer): void {
