@@ -1,13 +1,17 @@
 /** Every room of the API, in the order they are mounted. */
 import { mountAgents } from './agents/routes.ts'
+import { mountAudit } from './audit/routes.ts'
 import { mountAuth } from './auth/routes.ts'
 import type { Authenticator } from './auth.ts'
 import { mountClusters } from './clusters/routes.ts'
+import { mountDocs } from './docs/routes.ts'
 import { mountEvents } from './events/routes.ts'
+import { mountLinks } from './links/routes.ts'
 import type { Platform } from './platform.ts'
 import { mountProjects } from './projects/routes.ts'
 import type { Router } from './route.ts'
 import { mountSessions } from './sessions/routes.ts'
+import { mountStatus } from './status/routes.ts'
 import { mountStreams } from './streams/routes.ts'
 import { mountTemplates } from './templates/routes.ts'
 import { mountTokens } from './tokens/routes.ts'
@@ -19,6 +23,7 @@ export interface Wiring {
 export type Mount = (app: Router, wiring: Wiring) => void
 
 export const resources: readonly Mount[] = [
+  mountStatus,
   mountAuth,
   mountAgents,
   mountProjects,
@@ -28,4 +33,7 @@ export const resources: readonly Mount[] = [
   mountSessions,
   mountStreams,
   mountEvents,
+  mountLinks,
+  mountAudit,
+  mountDocs,
 ]

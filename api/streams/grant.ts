@@ -3,11 +3,14 @@
  * transaction, and answers what the tunnel needs.
  */
 
-import { grants } from '#db/schema.ts'
+import { and, eq, isNull, sql } from 'drizzle-orm'
+import type { Tx } from '#db/client.ts'
+import { grants, links } from '#db/schema.ts'
 import type { StreamKind, StreamRole, StreamTarget } from '#protocol/link-messages.ts'
 import { recordAudit } from '../audit/record.ts'
 import type { Ctx } from '../context.ts'
 import { newId } from '../ids.ts'
+import { tooMany } from '../links/service.ts'
 import type { StreamGrant } from '../platform.ts'
 import { Problem } from '../problem.ts'
 import type { findSession } from '../sessions/read.ts'
@@ -44,6 +47,7 @@ export async function grantStream(ctx: Ctx, { row, online }: Found, wish: GrantW
   const id = newId('str')
   const holder = holderOf(ctx)
   await ctx.db.transaction(async tx => {
+    if (holder.link_id) await takeViewerPlace(tx, holder.link_id)
     await tx.insert(grants).values({
       id,
       project_id: row.project_id,
@@ -76,6 +80,22 @@ export async function grantStream(ctx: Ctx, { row, online }: Found, wish: GrantW
     clipboard: row.spec.clipboard,
     remainingMs: grantMs,
   }
+}
+
+/** Counts under the link's lock, so that of any number at once only `max_viewers` get in; a link that ended meanwhile lets nobody in. */
+async function takeViewerPlace(tx: Tx, link: string): Promise<void> {
+  const [row] = await tx
+    .select({ max: links.max_viewers })
+    .from(links)
+    .where(and(eq(links.id, link), isNull(links.revoked_at), sql`${links.expires_at} > clock_timestamp()`))
+    .for('update')
+  if (!row) throw new Problem('unauthorized', 'This link has expired or was revoked.')
+  if (row.max === null) return
+  const [open] = await tx
+    .select({ count: sql<number>`count(*)::int` })
+    .from(grants)
+    .where(and(eq(grants.link_id, link), isNull(grants.closed_at)))
+  if (open!.count >= row.max) throw tooMany(row.max)
 }
 
 function holderOf(ctx: Ctx): { token_id: string | null; user_id: string; link_id: string | null } {

@@ -1,0 +1,54 @@
+/** Share links: what their owner sees, and what whoever holds one may ask without an account. */
+import { z } from '@hono/zod-openapi'
+import { Display } from '#protocol/session-spec.ts'
+
+const time = z.string().openapi({ format: 'date-time' })
+const role = z.enum(['view', 'control'])
+
+export const LinkCreate = z
+  .strictObject({
+    role: role.default('view'),
+    ttl_seconds: z
+      .int()
+      .min(1)
+      .max(30 * 86_400)
+      .default(3600),
+    max_viewers: z.int().min(1).max(100).nullish().openapi({ description: 'Open screens at once; absent: no limit.' }),
+  })
+  .openapi('LinkCreate')
+
+export const Link = z
+  .object({
+    id: z.string(),
+    object: z.literal('link'),
+    session: z.string(),
+    role,
+    shared_by: z.string(),
+    max_viewers: z.int().nullable(),
+    viewers: z.int().openapi({ description: 'Open screens now.' }),
+    created_at: time,
+    expires_at: time,
+    revoked_at: time.nullable(),
+  })
+  .openapi('Link')
+
+export const LinkWithUrl = Link.extend({
+  url: z.string().openapi({ description: 'Shown once. The secret is in the fragment, which browsers never send.' }),
+}).openapi('LinkWithUrl')
+
+const secret = z.string().max(160)
+export const LinkOpen = z.strictObject({ link: secret }).openapi('LinkOpen')
+
+/** All that a stranger with the link learns. */
+export const SharedSession = z
+  .object({
+    object: z.literal('shared_session'),
+    name: z.string().nullable(),
+    template: z.string(),
+    status: z.string(),
+    display: Display.nullable(),
+    role,
+    shared_by: z.string(),
+    expires_at: time,
+  })
+  .openapi('SharedSession')
