@@ -10,11 +10,14 @@ import type { Platform, Services } from './platform.ts'
 import { Problem, problemResponse } from './problem.ts'
 import { resources } from './resources.ts'
 import { newRouter, type Router } from './route.ts'
+import { RequestMeter } from './status/request-meter.ts'
 import { checkOrigin } from './web-security.ts'
 
 export function createApp(platform: Platform): { app: Router; auth: Authenticator } {
   const app = newRouter()
   const auth = new Authenticator()
+  const meter = new RequestMeter()
+  app.use(meter.middleware)
 
   app.use(async function request_context(c, next) {
     const given = c.req.header('x-request-id')
@@ -37,7 +40,7 @@ export function createApp(platform: Platform): { app: Router; auth: Authenticato
     c.res.headers.set('x-request-id', requestId)
   })
 
-  for (const mount of resources) mount(app, { platform, auth })
+  for (const mount of resources) mount(app, { platform, auth, meter })
 
   app.notFound(c =>
     problemResponse(new Problem('not_found', `Nothing is at ${c.req.method} ${c.req.path.slice(0, 200)}.`), c.var.requestId),

@@ -11,14 +11,17 @@ import type { Platform } from './platform.ts'
 import { mountProjects } from './projects/routes.ts'
 import type { Router } from './route.ts'
 import { mountSessions } from './sessions/routes.ts'
+import type { RequestMeter } from './status/request-meter.ts'
 import { mountStatus } from './status/routes.ts'
 import { mountStreams } from './streams/routes.ts'
 import { mountTemplates } from './templates/routes.ts'
 import { mountTokens } from './tokens/routes.ts'
+import { mountVolumes } from './volumes/routes.ts'
 
 export interface Wiring {
   platform: Platform
   auth: Authenticator
+  meter: RequestMeter
 }
 export type Mount = (app: Router, wiring: Wiring) => void
 
@@ -34,6 +37,7 @@ export const resources: readonly Mount[] = [
   mountStreams,
   mountEvents,
   mountLinks,
+  mountVolumes,
   mountAudit,
   mountDocs,
 ]

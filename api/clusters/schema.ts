@@ -1,5 +1,6 @@
 /** What goes in and comes out of `/v1/clusters`. */
 import { z } from '@hono/zod-openapi'
+import { AgentCapabilities, AgentLoad } from '#protocol/link-messages.ts'
 import { PageQuery, pageOf } from '../paging.ts'
 
 const time = z.string().openapi({ format: 'date-time' })
@@ -90,25 +91,9 @@ export const Cluster = z
     scheduling: z.enum(schedulings),
     agent_version: z.string().nullable(),
     runtime: z.enum(['local', 'kubernetes']).nullable(),
-    capabilities: z
-      .object({
-        kinds: z.array(z.string()),
-        browsers: z.array(z.string()),
-        features: z.array(z.string()),
-        versions: z.record(z.string(), z.string()),
-        notes: z.array(z.string()),
-      })
-      .nullable(),
-    capacity: z.object({ sessions: z.int(), cpu_millis: z.number().nullable(), memory_bytes: z.number().nullable() }).nullable(),
-    load: z
-      .object({
-        sessions: z.int(),
-        streams: z.int(),
-        cpu_millis_used: z.number().nullable(),
-        memory_bytes_used: z.number().nullable(),
-      })
-      .nullable()
-      .openapi({ description: 'As its agent last reported.' }),
+    capabilities: AgentCapabilities.nullable().openapi({ description: 'As its agent last said.' }),
+    capacity: AgentCapabilities.shape.capacity.nullable(),
+    load: AgentLoad.nullable().openapi({ description: 'As its agent last reported.' }),
     connected_at: time.nullable(),
     last_seen_at: time.nullable(),
     created_at: time,

@@ -14,7 +14,6 @@ export function clusterStatus(row: ClusterRow, now: Date): Cluster['status'] {
 
 export function clusterView(row: ClusterRow, now: Date): Cluster {
   const status = clusterStatus(row, now)
-  const { kinds, browsers, features, versions, notes } = row.capabilities ?? {}
   return {
     id: row.id,
     object: 'cluster',
@@ -26,9 +25,7 @@ export function clusterView(row: ClusterRow, now: Date): Cluster {
     scheduling: row.scheduling,
     agent_version: row.agent_version,
     runtime: row.capabilities?.runtime ?? null,
-    capabilities: row.capabilities
-      ? { kinds: kinds ?? [], browsers: browsers ?? [], features: features ?? [], versions: versions ?? {}, notes: notes ?? [] }
-      : null,
+    capabilities: row.capabilities,
     capacity: row.capabilities?.capacity ?? null,
     load: row.load,
     connected_at: status === 'online' ? (row.link_since?.toISOString() ?? null) : null,
