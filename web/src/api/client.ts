@@ -13,14 +13,15 @@ export interface ClientParts {
 
 interface Call {
   method?: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE'
-  query?: Record<string, string | number | boolean | readonly string[] | null | undefined>
+  query?: Record<string, string | number | boolean | null | undefined>
   body?: unknown
   headers?: Record<string, string>
   signal?: AbortSignal
 }
 
 export interface SessionFilter {
-  status?: readonly string[]
+  /** Comma separated; also `active` and `ended`. */
+  status?: string
   template?: string
   cluster?: string
 }
@@ -114,9 +115,10 @@ export function createApi({ fetch, onSignedOut, onServerTime, newKey = randomKey
 
     tokens: (cursor: string | null, signal?: AbortSignal) =>
       json<List<Token>>('/v1/tokens', { query: { cursor, limit: 50 }, ...(signal ? { signal } : {}) }),
-    createToken: (body: { name: string; scopes: string[]; expires_in_seconds?: number; user?: string }) =>
+    createToken: (body: { name: string; scopes: string[]; expires_in_seconds?: number | null }) =>
       json<Token>('/v1/tokens', { method: 'POST', body }),
-    rotateToken: (id: string) => json<Token>(token(id, '/rotate'), { method: 'POST' }),
+    rotateToken: (id: string, grace_seconds: number) =>
+      json<Token>(token(id, '/rotate'), { method: 'POST', body: { grace_seconds } }),
     revokeToken: (id: string) => maybe(token(id), { method: 'DELETE' }),
   }
 }
@@ -125,8 +127,7 @@ function queryOf(query: Call['query']): string {
   const params = new URLSearchParams()
   for (const [key, value] of Object.entries(query ?? {})) {
     if (value === null || value === undefined || value === '') continue
-    if (Array.isArray(value)) for (const one of value) params.append(key, one)
-    else params.set(key, String(value))
+    params.set(key, String(value))
   }
   const text = params.toString()
   return text ? `?${text}` : ''

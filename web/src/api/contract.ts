@@ -41,6 +41,10 @@ export interface Session {
   project: string
   user: string
   template: string
+  kind: 'browser' | 'desktop' | 'app'
+  browser: string | null
+  headless: boolean
+  start_url: string | null
   cluster: string | null
   status: SessionStatus
   status_reason: string | null
@@ -49,20 +53,24 @@ export interface Session {
   display: Display | null
   resources: { cpu?: string; memory?: string; storage?: string }
   labels: Record<string, string>
+  volume: string | null
+  clipboard: ClipboardPolicy
+  egress: { mode: string; allow: string[] }
+  recording: boolean
   created_at: string
   started_at: string | null
   ended_at: string | null
+  ttl_seconds: number | null
+  idle_timeout_seconds: number | null
   expires_at: string | null
   idle_expires_at: string | null
   last_activity_at: string | null
   termination_reason: TerminationReason | null
-  queue?: { position: number; reason: string | null } | null
-  pod?: Pod | null
+  queue: { position: number; reason: string } | null
+  pod: Pod | null
   urls: { view: string; vnc: string | null; playwright: string | null; cdp: string | null }
-  notes?: string[]
-  versions?: Record<string, string>
-  headless?: boolean
-  clipboard?: ClipboardPolicy
+  notes: string[]
+  versions: Record<string, string>
 }
 
 export interface CreateSession {
@@ -87,11 +95,13 @@ export interface Template {
   description: string
   kind: 'browser' | 'desktop' | 'app'
   created_at: string
-  display?: Display
-  ttl_seconds?: number | null
-  idle_timeout_seconds?: number | null
-  browser?: string | null
-  category?: string | null
+  display?: Display | undefined
+  ttl_seconds?: number | undefined
+  idle_timeout_seconds?: number | undefined
+  browser?: string | undefined
+  category?: string | undefined
+  /** What create may set; absent: everything. */
+  overridable?: string[] | undefined
 }
 
 export type ClusterStatus = 'pending' | 'online' | 'offline' | (string & {})
@@ -155,22 +165,26 @@ export interface Token {
   user: string
   scopes: Scope[]
   created_at: string
+  project: string
+  /** `rotated`: replaced by a newer one, still valid until `grace_until`. */
+  status: 'active' | 'rotated' | 'expired' | 'revoked'
   expires_at: string | null
   last_used_at: string | null
-  revoked_at?: string | null
-  grace_until?: string | null
-  last4?: string
+  revoked_at: string | null
+  grace_until: string | null
+  last4: string
   /** The secret, only in the answer to create and rotate. */
   token?: string
 }
 
 export interface Me {
-  project: string | { id: string; name: string }
+  project: { id: string; name: string }
   user: string
   scopes: Scope[]
-  token?: { id: string; name: string; expires_at: string | null } | string | null
-  limits?: Record<string, number | null>
-  remaining?: Record<string, number | null>
+  token: { id: string; name: string; expires_at: string | null; last4: string }
+  limits: Record<string, number | null>
+  usage: Record<string, number>
+  remaining: Record<string, number | null>
 }
 
 export interface Ticket {

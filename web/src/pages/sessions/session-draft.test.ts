@@ -1,0 +1,89 @@
+import { describe, expect, test } from 'vitest'
+import type { Cluster } from '../../api/contract.ts'
+import { addressOf, emptyDraft, requestOf, type SessionDraft, servable } from './session-draft.ts'
+
+const draft = (over: Partial<SessionDraft>): SessionDraft => ({ ...emptyDraft, template: 'chromium', ...over })
+
+test('an untouched form asks for the template and nothing more', () => {
+  expect(requestOf(draft({}), 'browser')).toEqual({ body: { template: 'chromium' }, faults: new Map() })
+})
+
+test('everything chosen', () => {
+  const { body, faults } = requestOf(
+    draft({
+      name: ' shop ',
+      startUrl: 'example.com/cart',
+      size: '1920x1080',
+      ttl: '3600',
+      idle: 'custom',
+      idleMinutes: '2.5',
+      cluster: 'clu_1',
+      cpu: '2',
+      memory: '2Gi',
+      labels: 'team=payments, run=7\n',
+    }),
+    'browser',
+  )
+  expect(faults.size).toBe(0)
+  expect(body).toEqual({
+    template: 'chromium',
+    name: 'shop',
+    start_url: 'https://example.com/cart',
+    display: { width: 1920, height: 1080 },
+    ttl_seconds: 3600,
+    idle_timeout_seconds: 150,
+    cluster: 'clu_1',
+    resources: { cpu: '2', memory: '2Gi' },
+    labels: { team: 'payments', run: '7' },
+  })
+})
+
+test('a desktop has no page to start on, a headless browser no screen', () => {
+  expect(requestOf(draft({ startUrl: 'example.com', headless: true, size: '1280x720' }), 'desktop').body).toEqual({
+    template: 'chromium',
+    display: { width: 1280, height: 720 },
+  })
+  expect(requestOf(draft({ headless: true, size: '1280x720' }), 'browser').body).toEqual({ template: 'chromium', headless: true })
+})
+
+describe('faults are under the name the API uses', () => {
+  test.each([
+    ['template', draft({ template: '' })],
+    ['display', draft({ size: 'custom', width: '1', height: '1' })],
+    ['display', draft({ size: 'custom', width: '99999', height: '720' })],
+    ['display', draft({ size: 'custom', width: 'wide', height: '' })],
+    ['ttl_seconds', draft({ ttl: 'custom', ttlMinutes: '0' })],
+    ['ttl_seconds', draft({ ttl: 'custom', ttlMinutes: '-1' })],
+    ['idle_timeout_seconds', draft({ idle: 'custom', idleMinutes: 'soon' })],
+    ['labels', draft({ labels: 'noequals' })],
+    ['labels', draft({ labels: '=value' })],
+  ])('%s', (field, one) => {
+    expect([...requestOf(one, 'browser').faults.keys()]).toEqual([field])
+  })
+})
+
+test.each([
+  ['', ''],
+  [' example.com ', 'https://example.com'],
+  ['localhost:3000/a', 'http://localhost:3000/a'],
+  ['192.168.1.4', 'http://192.168.1.4'],
+  ['example.com:8443', 'https://example.com:8443'],
+  ['http://example.com', 'http://example.com'],
+  ['about:blank', 'about:blank'],
+  // Not ours to repair: the API says what is wrong with it.
+  ['javascript:alert(1)', 'javascript:alert(1)'],
+  ['file:///etc/passwd', 'file:///etc/passwd'],
+])('%s becomes %s', (typed, address) => {
+  expect(addressOf(typed)).toBe(address)
+})
+
+test('a template can run where a cluster that is online has its kind and browser', () => {
+  const cluster = (status: string, kinds: string[], browsers: string[]) => ({ status, capabilities: { kinds, browsers } }) as unknown as Cluster
+  const webkit = { kind: 'browser', browser: 'webkit' } as const
+  expect(servable(webkit, [])).toBe(true)
+  expect(servable(webkit, [cluster('online', ['browser'], ['chromium'])])).toBe(false)
+  expect(servable(webkit, [cluster('offline', ['browser'], ['webkit'])])).toBe(false)
+  expect(servable(webkit, [cluster('online', ['browser'], ['chromium', 'webkit'])])).toBe(true)
+  expect(servable({ kind: 'desktop' }, [cluster('online', ['desktop'], [])])).toBe(true)
+  expect(servable({ kind: 'browser' }, [cluster('online', ['browser'], ['chromium'])])).toBe(true)
+})

@@ -1,0 +1,64 @@
+import { useEffect, useState } from 'react'
+import { Icon } from './icons.tsx'
+
+/** Says "Copied" for a moment, aloud too. `copyText` is false where the page may not write the clipboard: the text is selected instead. */
+export function CopyButton({ text, label = 'Copy', small = false }: { text: string; label?: string; small?: boolean }) {
+  const [said, setSaid] = useState<'' | 'Copied' | 'Press Ctrl+C'>('')
+  useEffect(() => {
+    if (!said) return
+    const timer = setTimeout(() => setSaid(''), 1_800)
+    return () => clearTimeout(timer)
+  }, [said])
+  return (
+    <button type="button" className="copy" data-size={small ? 'small' : 'normal'} data-done={said === 'Copied' || undefined} aria-label={small ? label : undefined} onClick={async () => setSaid((await copyText(text)) ? 'Copied' : 'Press Ctrl+C')}>
+      <Icon name={said === 'Copied' ? 'check' : 'copy'} size={16} />
+      {!small && <span>{said || label}</span>}
+      <span className="unseen" role="status">
+        {said}
+      </span>
+    </button>
+  )
+}
+
+/** A value on one line that scrolls inside itself, with its button. */
+export function CopyField({ label, value, secret = false }: { label: string; value: string; secret?: boolean }) {
+  return (
+    <div className="copy-field">
+      <span className="copy-field-label">{label}</span>
+      <div className="copy-field-box">
+        <input
+          className="mono"
+          readOnly
+          value={value}
+          aria-label={label}
+          spellCheck={false}
+          autoComplete="off"
+          data-secret={secret || undefined}
+          onFocus={event => event.currentTarget.select()}
+        />
+        <CopyButton text={value} label={`Copy ${label}`} small />
+      </div>
+    </div>
+  )
+}
+
+export function CodeBlock({ code, label }: { code: string; label: string }) {
+  return (
+    <div className="code">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region must be reachable by keyboard */}
+      <pre tabIndex={0} aria-label={label}>
+        <code>{code}</code>
+      </pre>
+      <CopyButton text={code} />
+    </div>
+  )
+}
+
+async function copyText(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text)
+    return true
+  } catch {
+    return false
+  }
+}

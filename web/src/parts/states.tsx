@@ -1,0 +1,54 @@
+/** The designed states of a page that has nothing to show: empty, failed, lost. */
+import type { ReactNode } from 'react'
+import { ApiError } from '../api/api-error.ts'
+import { Button } from './button.tsx'
+import { PortholeArt, type Weather } from './porthole-art.tsx'
+
+export function EmptyState({ title, children, action, weather = 'calm' }: { title: string; children?: ReactNode; action?: ReactNode; weather?: Weather }) {
+  return (
+    <div className="empty">
+      <PortholeArt weather={weather} />
+      <h2>{title}</h2>
+      {children && <p>{children}</p>}
+      {action && <div className="empty-action">{action}</div>}
+    </div>
+  )
+}
+
+export function FailedState({ error, onRetry }: { error: Error; onRetry: () => void }) {
+  const offline = error instanceof ApiError && error.code === 'offline'
+  const requestId = error instanceof ApiError ? error.requestId : null
+  return (
+    <div role="alert">
+      <EmptyState
+        weather={offline ? 'fog' : 'night'}
+        title={offline ? 'No connection to Porthole' : 'This could not be loaded'}
+        action={
+          <Button icon="restart" onClick={onRetry}>
+            Try again
+          </Button>
+        }
+      >
+        {error.message}
+        {requestId && (
+          <>
+            <br />
+            <span className="faint mono">request {requestId}</span>
+          </>
+        )}
+      </EmptyState>
+    </div>
+  )
+}
+
+export function Skeleton({ width, height }: { width?: string; height?: string }) {
+  return <span className="skeleton" style={{ width, height }} aria-hidden="true" />
+}
+
+export function Notice({ tone = 'quiet', children }: { tone?: 'quiet' | 'warn' | 'bad' | 'good'; children: ReactNode }) {
+  return (
+    <div className="notice" data-tone={tone} role={tone === 'bad' ? 'alert' : undefined}>
+      {children}
+    </div>
+  )
+}
