@@ -77,6 +77,8 @@ export class DesiredState {
       const known = this.wanted.get(item.id)
       if (known && item.generation < known.generation) continue
       this.wanted.set(item.id, this.take(item, known))
+      // As good as in the last snapshot: what is new since is not missing from it.
+      this.seen.at(-1)?.add(item.id)
     }
     this.seq = delta.seq
     return true

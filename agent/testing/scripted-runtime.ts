@@ -25,6 +25,8 @@ export class ScriptedRuntime implements Runtime {
   mostAtOnce = 0
   /** True: `start` leaves it at `starting` until `comeUp`. */
   slow = false
+  /** Turns of the event loop until `observe` hands over what it saw: it may be old by then. */
+  lag = 0
   closed = false
   wall: () => number = Date.now
   onDial: (session: string, target: DialTarget, signal: AbortSignal) => Promise<Dialled> = async () => {
@@ -52,7 +54,9 @@ export class ScriptedRuntime implements Runtime {
   }
   async observe(): Promise<Instance[]> {
     await this.before('observe')
-    return structuredClone([...this.instances.values()])
+    const seen = structuredClone([...this.instances.values()])
+    for (let turn = 0; turn < this.lag; turn++) await new Promise(resolve => setImmediate(resolve))
+    return seen
   }
   watch(wake: () => void): () => void {
     this.watchers.add(wake)
