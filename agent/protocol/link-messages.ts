@@ -69,6 +69,8 @@ export const StreamTarget = z.object({
       headers: z.record(z.string(), z.string()),
     })
     .optional(),
+  /** `http` that reaches a volume's archive instead of a session's host; `open.session` is then the volume's id. */
+  volume: z.string().optional(),
   /** `logs` */
   logs: z
     .object({ tail_lines: z.int().nonnegative().optional(), follow: z.boolean(), container: z.string().optional() })
@@ -101,6 +103,8 @@ export const Report = z.object({
   /** True: `items` is everything this agent has; what is missing does not exist. */
   complete: z.boolean(),
   items: z.array(ObservedSession),
+  /** Volumes of `deleted_volumes` whose files are gone. */
+  absent_volumes: z.array(z.string()).optional(),
   load: AgentLoad,
 })
 
@@ -157,10 +161,17 @@ export const Snapshot = z.object({
   type: z.literal('snapshot'),
   seq: z.int().nonnegative(),
   items: z.array(DesiredSession),
+  /** Volumes whose files should be removed; repeated until reported absent. */
+  deleted_volumes: z.array(z.string()).optional(),
   complete: z.boolean(),
 })
 
-export const Delta = z.object({ type: z.literal('delta'), seq: z.int().nonnegative(), items: z.array(DesiredSession) })
+export const Delta = z.object({
+  type: z.literal('delta'),
+  seq: z.int().nonnegative(),
+  items: z.array(DesiredSession),
+  deleted_volumes: z.array(z.string()).optional(),
+})
 
 /** The report's facts are committed. */
 export const ReportAck = z.object({ type: z.literal('report_ack'), seq: z.int().positive() })

@@ -23,6 +23,8 @@ export interface PlacementRequest {
   /** Id or name. */
   cluster?: string
   selector?: Record<string, string>
+  /** Id of the only cluster that has the volume it needs. */
+  volumeAt?: string
   kind: string
   browser?: string
   /** Words of the agent's capabilities: `display`, `volumes`, … */
@@ -44,15 +46,20 @@ export function place(candidates: readonly Candidate[], request: PlacementReques
   return { cluster: ready.sort(byLoad)[0]!.id }
 }
 
-function isMeant(candidate: Candidate, { cluster, selector }: PlacementRequest): boolean {
+function isMeant(candidate: Candidate, { cluster, selector, volumeAt }: PlacementRequest): boolean {
+  if (volumeAt !== undefined && candidate.id !== volumeAt) return false
   if (cluster !== undefined && candidate.id !== cluster && candidate.name !== cluster) return false
   return Object.entries(selector ?? {}).every(
     ([key, value]) => Object.hasOwn(candidate.labels, key) && candidate.labels[key] === value,
   )
 }
 
-function nobodyMeant(candidates: readonly Candidate[], { cluster, selector }: PlacementRequest): Placement {
+function nobodyMeant(candidates: readonly Candidate[], { cluster, selector, volumeAt }: PlacementRequest): Placement {
   if (candidates.length === 0) return { queue: 'No cluster is registered yet.' }
+  if (volumeAt !== undefined) {
+    const at = candidates.find(candidate => candidate.id === volumeAt)
+    return { never: `Its volume is on the cluster ${JSON.stringify(at?.name ?? volumeAt)}, which is not one of those asked for.` }
+  }
   const wish = Object.entries(selector ?? {}).map(([key, value]) => `${key}=${value}`)
   const labels = wish.length ? ` with the labels ${wish.join(', ')}` : ''
   return {

@@ -6,17 +6,19 @@ import { and, eq, inArray, ne, sql } from 'drizzle-orm'
 import type { Tx } from '#db/client.ts'
 import { sessions } from '#db/schema.ts'
 import { recordAudit } from '../audit/record.ts'
-import { type Ctx, tokenActor } from '../context.ts'
+import { type Ctx, type TokenActor, tokenActor } from '../context.ts'
+import { isUniqueViolation } from '../database-faults.ts'
 import { emitEvent } from '../events/emit.ts'
 import { newId } from '../ids.ts'
 import { invalid, Problem } from '../problem.ts'
 import { takeQuota } from '../projects/quotas.ts'
 import { findTemplate } from '../templates/service.ts'
+import { bindVolume, takeVolume } from '../volumes/service.ts'
 import { liveStatuses } from './lifecycle.ts'
-import { claimCluster, placementRequest } from './place.ts'
+import { claimCluster, phaseNow, placementRequest } from './place.ts'
 import { findSession, sessionForEvent, viewOf } from './read.ts'
 import type { Session, SessionCreate } from './schema.ts'
-import { buildSpec } from './spec.ts'
+import { type BuiltSpec, buildSpec } from './spec.ts'
 
 export interface Created {
   session: Session
@@ -29,63 +31,70 @@ export async function createSession(ctx: Ctx, input: SessionCreate): Promise<Cre
   const template = await findTemplate(ctx, input.template)
   if (!template) throw invalid('/template', `No such template: ${JSON.stringify(input.template)}. GET /v1/templates lists them.`)
   const built = buildSpec(template, input, { project: actor.project, user: actor.user })
-  const wish = { ...(input.cluster ? { cluster: input.cluster } : {}), ...(input.selector ? { selector: input.selector } : {}) }
-  const request = placementRequest(built.spec, wish)
+  const result = await againAfterLostRace(() =>
+    ctx.db.transaction(async tx => {
+      const living = input.name ? await livingByName(tx, actor.project, actor.user, input.name) : null
+      if (living) return { session: viewOf(await findSession(ctx, living, tx), ctx.origin), created: false }
+      return { session: await insertSession(tx, ctx, { actor, template: template.id, built, input }), created: true }
+    }),
+  )
+  const { session, created } = result
+  if (created && session.cluster) await ctx.afterCommit(() => ctx.tunnel.nudge(session.cluster!))
+  return result
+}
 
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return await ctx.db
-        .transaction(async tx => {
-          const living = input.name ? await livingByName(tx, actor.project, actor.user, input.name) : null
-          if (living) return { session: viewOf(await findSession(ctx, living, tx), ctx.origin), created: false }
-          await takeQuota(tx, actor.project, { sessions: 1, ...built.takes })
-          const placed = await claimCluster(tx, actor.project, request)
-          if ('never' in placed) throw new Problem('conflict', placed.never)
-          const id = newId('ses')
-          const queued = 'queued' in placed
-          await tx.insert(sessions).values({
-            id,
-            project_id: actor.project,
-            user_id: actor.user,
-            created_by: actor.token,
-            name: input.name ?? null,
-            template_id: template.id,
-            cluster_id: queued ? null : placed.cluster,
-            placement: wish,
-            spec: built.spec,
-            labels: built.spec.labels,
-            resources: built.resources,
-            ...built.takes,
-            change_seq: queued ? 0 : placed.seq,
-            ttl_seconds: built.ttl_seconds,
-            idle_timeout_seconds: built.idle_timeout_seconds,
-            expires_at: built.ttl_seconds === null ? null : sql`clock_timestamp() + make_interval(secs => ${built.ttl_seconds})`,
-            status: queued ? 'queued' : 'starting',
-            status_reason: queued ? placed.queued : null,
-            phases: sql`jsonb_build_array(jsonb_build_object('phase', ${queued ? 'queued' : 'placed'}::text,
-            'at', to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')))`,
-          })
-          await recordAudit(tx, ctx, {
-            action: 'session.create',
-            target: id,
-            project: actor.project,
-            detail: { template: template.id },
-          })
-          const session = await sessionForEvent(tx, id, ctx.origin)
-          if (!session) throw new Error('the session just written cannot be read')
-          await emitEvent(tx, { type: 'session.created', project: actor.project, session: id, data: { session } })
-          return { session, created: true }
-        })
-        .then(async result => {
-          const { session } = result
-          if (result.created && session.cluster) await ctx.afterCommit(() => ctx.tunnel.nudge(session.cluster!))
-          return result
-        })
-    } catch (error) {
-      if (attempt < 3 && lostNameRace(error)) continue
-      throw error
-    }
+interface NewSession {
+  actor: TokenActor
+  template: string
+  built: BuiltSpec
+  input: SessionCreate
+}
+
+/** Takes quota, volume and place, in the order in which everybody locks, and writes the row with its audit and event. */
+async function insertSession(tx: Tx, ctx: Ctx, { actor, template, built, input }: NewSession): Promise<Session> {
+  const volume = input.volume ? await takeVolume(tx, actor, input.volume) : null
+  const spec = volume ? { ...built.spec, volume: volumeSpec(volume) } : built.spec
+  const placement = {
+    ...(input.cluster ? { cluster: input.cluster } : {}),
+    ...(input.selector ? { selector: input.selector } : {}),
   }
+  await takeQuota(tx, actor.project, { sessions: 1, ...built.takes })
+  const placed = await claimCluster(tx, actor.project, placementRequest(spec, placement, volume?.cluster_id))
+  if ('never' in placed) throw new Problem('conflict', placed.never)
+  const cluster = 'cluster' in placed ? placed.cluster : null
+  if (volume && cluster) await bindVolume(tx, volume.id, cluster)
+  const id = newId('ses')
+  await tx.insert(sessions).values({
+    id,
+    project_id: actor.project,
+    user_id: actor.user,
+    created_by: actor.token,
+    name: input.name ?? null,
+    template_id: template,
+    cluster_id: cluster,
+    placement,
+    volume_id: volume?.id ?? null,
+    spec,
+    labels: spec.labels,
+    resources: built.resources,
+    ...built.takes,
+    change_seq: 'seq' in placed ? placed.seq : 0,
+    ttl_seconds: built.ttl_seconds,
+    idle_timeout_seconds: built.idle_timeout_seconds,
+    expires_at: built.ttl_seconds === null ? null : sql`clock_timestamp() + make_interval(secs => ${built.ttl_seconds})`,
+    status: cluster ? 'starting' : 'queued',
+    status_reason: 'queued' in placed ? placed.queued : null,
+    phases: phaseNow(cluster ? 'placed' : 'queued'),
+  })
+  await recordAudit(tx, ctx, { action: 'session.create', target: id, project: actor.project, detail: { template } })
+  const session = await sessionForEvent(tx, id, ctx.origin)
+  if (!session) throw new Error('the session just written cannot be read')
+  await emitEvent(tx, { type: 'session.created', project: actor.project, session: id, data: { session } })
+  return session
+}
+
+function volumeSpec(volume: { id: string; size_bytes: number | null }) {
+  return { id: volume.id, ...(volume.size_bytes === null ? {} : { size_bytes: volume.size_bytes }) }
 }
 
 async function livingByName(tx: Tx, project: string, user: string, name: string): Promise<string | null> {
@@ -104,9 +113,13 @@ async function livingByName(tx: Tx, project: string, user: string, name: string)
   return row?.id ?? null
 }
 
-function lostNameRace(error: unknown): boolean {
-  const of = (e: unknown) => (e as { code?: string; constraint_name?: string } | null) ?? {}
-  const inner = of((error as { cause?: unknown })?.cause)
-  const pg = of(error).code === '23505' ? of(error) : inner
-  return pg.code === '23505' && pg.constraint_name === 'sessions_live_name'
+/** Somebody else wrote a session of this name first: look again, and get theirs. */
+async function againAfterLostRace<T>(attempt: () => Promise<T>): Promise<T> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (tries >= 3 || !isUniqueViolation(error, 'sessions_live_name')) throw error
+    }
+  }
 }

@@ -4,7 +4,7 @@
  */
 import { and, asc, eq, gt, sql } from 'drizzle-orm'
 import type { Db, Sql } from '#db/client.ts'
-import { clusters, sessions } from '#db/schema.ts'
+import { clusters, sessions, volumes } from '#db/schema.ts'
 import type { DesiredSession } from '#protocol/session-spec.ts'
 
 /** Locks the cluster row until the transaction ends and answers its next number. */
@@ -20,6 +20,8 @@ export async function takeSeq(tx: Sql, cluster: string): Promise<number> {
 
 export interface DesiredPage {
   items: DesiredSession[]
+  /** Volumes whose files should go; a page may repeat what one before it said. */
+  deletedVolumes: string[]
   /** Everything up to here is in this page or the ones before. */
   seq: number
   complete: boolean
@@ -44,7 +46,12 @@ export async function desiredSince(db: Db, cluster: string, seq: number, options
         .limit(options.limit + 1)
       const complete = rows.length <= options.limit
       const shown = rows.slice(0, options.limit)
+      const gone = await tx
+        .select({ id: volumes.id })
+        .from(volumes)
+        .where(and(eq(volumes.cluster_id, cluster), eq(volumes.desired, 'deleted'), gt(volumes.change_seq, seq)))
       return {
+        deletedVolumes: gone.map(volume => volume.id),
         items: shown.map(({ row, ttl_ms }) => desiredItem(row, ttl_ms === null ? null : Number(ttl_ms))),
         seq: complete ? (at?.seq ?? seq) : shown.at(-1)!.row.change_seq,
         complete,

@@ -4,7 +4,7 @@
  */
 import { and, eq, inArray, lt, sql } from 'drizzle-orm'
 import type { Db, Tx } from '#db/client.ts'
-import { clusters, type SessionStatus, sessions, type TerminationReason } from '#db/schema.ts'
+import { clusters, type SessionStatus, sessions, type TerminationReason, volumes } from '#db/schema.ts'
 import type { AgentLoad } from '#protocol/link-messages.ts'
 import type { ObservedSession } from '#protocol/session-spec.ts'
 import { emitEvent } from '../events/emit.ts'
@@ -19,6 +19,8 @@ export interface ClusterReport {
   seq: number
   complete: boolean
   items: ObservedSession[]
+  /** Deleted volumes whose files are gone. */
+  absentVolumes: string[]
   load: AgentLoad
 }
 
@@ -38,6 +40,7 @@ export async function applyReport(env: { db: Db; log: Log; origin: string }, rep
       .returning({ now: sql<string>`clock_timestamp()` })
     if (!fenced) return { applied: false, settled: [] }
     const now = new Date(fenced.now).getTime()
+    await forgetVolumes(tx, report)
     const settled: string[] = []
     if (report.items.length > 0) {
       const rows = await tx
@@ -62,6 +65,13 @@ export async function applyReport(env: { db: Db; log: Log; origin: string }, rep
     }
     return { applied: true, settled }
   })
+}
+
+async function forgetVolumes(tx: Tx, { cluster, absentVolumes }: ClusterReport): Promise<void> {
+  if (absentVolumes.length === 0) return
+  await tx
+    .delete(volumes)
+    .where(and(eq(volumes.cluster_id, cluster), eq(volumes.desired, 'deleted'), inArray(volumes.id, absentVolumes)))
 }
 
 /** True when the session is final or gone now and was not before. */

@@ -4,11 +4,12 @@
  */
 import { and, asc, eq, isNull, or, sql } from 'drizzle-orm'
 import type { Sql, Tx } from '#db/client.ts'
-import { clusters, sessions } from '#db/schema.ts'
+import { clusters, sessions, volumes } from '#db/schema.ts'
 import type { SessionSpec } from '#protocol/session-spec.ts'
 import { type Candidate, type PlacementRequest, place } from '../clusters/placement.ts'
 import type { Ctx } from '../context.ts'
 import { emitEvent } from '../events/emit.ts'
+import { bindVolume } from '../volumes/service.ts'
 import { takeSeq } from './desired.ts'
 import { clusterOnline, sessionForEvent } from './read.ts'
 
@@ -33,9 +34,11 @@ export async function candidates(db: Sql, project: string): Promise<Candidate[]>
   }))
 }
 
+/** `volumeAt`: the cluster that holds its volume already. */
 export function placementRequest(
   spec: SessionSpec,
   wish: { cluster?: string; selector?: Record<string, string> },
+  volumeAt: string | null | undefined,
 ): PlacementRequest {
   const features = [
     ...(spec.headless ? [] : ['display']),
@@ -44,11 +47,18 @@ export function placementRequest(
   ]
   return {
     ...wish,
+    ...(volumeAt ? { volumeAt } : {}),
     kind: spec.kind,
     ...(spec.kind === 'browser' ? { browser: spec.browser ?? 'chromium' } : {}),
     features,
     limits: spec.limits,
   }
+}
+
+/** A timeline entry with the database's clock, as a one-element list. */
+export function phaseNow(phase: string) {
+  return sql<{ phase: string; at: string }[]>`jsonb_build_array(jsonb_build_object('phase', ${phase}::text,
+    'at', to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')))`
 }
 
 export type Placed = { cluster: string; seq: number } | { queued: string } | { never: string }
@@ -91,12 +101,17 @@ export async function placeQueued(ctx: Pick<Ctx, 'db' | 'origin'>, limit = 20): 
         .where(and(eq(sessions.id, id), eq(sessions.status, 'queued'), eq(sessions.desired, 'running')))
         .for('update', { skipLocked: true })
       if (!row) return null
-      const placed = await claimCluster(tx, row.project_id, placementRequest(row.spec, row.placement))
+      const placed = await claimCluster(
+        tx,
+        row.project_id,
+        placementRequest(row.spec, row.placement, await volumeAt(tx, row.volume_id)),
+      )
       if (!('cluster' in placed)) {
         const reason = 'queued' in placed ? placed.queued : placed.never
         if (reason !== row.status_reason) await tx.update(sessions).set({ status_reason: reason }).where(eq(sessions.id, id))
         return null
       }
+      if (row.volume_id) await bindVolume(tx, row.volume_id, placed.cluster)
       await tx
         .update(sessions)
         .set({
@@ -104,8 +119,7 @@ export async function placeQueued(ctx: Pick<Ctx, 'db' | 'origin'>, limit = 20): 
           status_reason: null,
           cluster_id: placed.cluster,
           change_seq: placed.seq,
-          phases: sql`${sessions.phases} || jsonb_build_array(jsonb_build_object('phase', 'placed',
-            'at', to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')))`,
+          phases: sql`${sessions.phases} || ${phaseNow('placed')}`,
         })
         .where(eq(sessions.id, id))
       const session = await sessionForEvent(tx, id, ctx.origin)
@@ -115,4 +129,10 @@ export async function placeQueued(ctx: Pick<Ctx, 'db' | 'origin'>, limit = 20): 
     if (cluster) served.add(cluster)
   }
   return [...served]
+}
+
+async function volumeAt(tx: Tx, volume: string | null): Promise<string | null> {
+  if (!volume) return null
+  const [row] = await tx.select({ cluster: volumes.cluster_id }).from(volumes).where(eq(volumes.id, volume))
+  return row?.cluster ?? null
 }

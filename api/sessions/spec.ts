@@ -56,7 +56,6 @@ export function buildSpec(
       labels: { ...body.labels, ...input.labels },
       limits,
       requests,
-      ...(input.volume ? { volume: { id: input.volume } } : {}),
       ports: body.ports ?? [],
       restart: body.restart ?? 'never',
       start_timeout_ms: (input.start_timeout_seconds ?? body.start_timeout_seconds ?? defaults.start_timeout_seconds) * 1000,

@@ -43,6 +43,30 @@ export async function grantStream(ctx: Ctx, { row, online }: Found, wish: GrantW
   }
   if (!online)
     throw new Problem('cluster_offline', 'The cluster of this session is offline.', { headers: { 'retry-after': '5' } })
+  return writeGrant(ctx, {
+    project: row.project_id,
+    session: row.id,
+    cluster: row.cluster_id!,
+    kind: wish.kind,
+    role: wish.role,
+    target: wish.target,
+    clipboard: row.spec.clipboard,
+    audit: async (tx, stream) => {
+      if (!wish.audited) return
+      const detail = { stream, kind: wish.kind, role: wish.role }
+      await recordAudit(tx, ctx, { action: 'stream.open', target: row.id, project: row.project_id, detail })
+    },
+  })
+}
+
+export interface GrantRow extends Omit<StreamGrant, 'id' | 'key' | 'remainingMs'> {
+  project: string
+  /** Writes what the audit should say, in the grant's transaction. */
+  audit: (tx: Tx, stream: string) => Promise<void>
+}
+
+/** Writes the row that stands behind a stream. `session` is what is reached: a session, or a volume. */
+export async function writeGrant(ctx: Ctx, { project, audit, ...rest }: GrantRow): Promise<StreamGrant> {
   const key = mintSecret('st')
   const id = newId('str')
   const holder = holderOf(ctx)
@@ -50,36 +74,19 @@ export async function grantStream(ctx: Ctx, { row, online }: Found, wish: GrantW
     if (holder.link_id) await takeViewerPlace(tx, holder.link_id)
     await tx.insert(grants).values({
       id,
-      project_id: row.project_id,
-      session_id: row.id,
-      cluster_id: row.cluster_id!,
+      project_id: project,
+      session_id: rest.session,
+      cluster_id: rest.cluster,
       ...holder,
-      kind: wish.kind,
-      role: wish.role,
+      kind: rest.kind,
+      role: rest.role,
       replica_id: ctx.tunnel.home,
       key_hash: await ctx.sha256(key),
       address: ctx.address || null,
     })
-    if (wish.audited) {
-      await recordAudit(tx, ctx, {
-        action: 'stream.open',
-        target: row.id,
-        project: row.project_id,
-        detail: { stream: id, kind: wish.kind, role: wish.role },
-      })
-    }
+    await audit(tx, id)
   })
-  return {
-    id,
-    key,
-    cluster: row.cluster_id!,
-    session: row.id,
-    kind: wish.kind,
-    role: wish.role,
-    target: wish.target,
-    clipboard: row.spec.clipboard,
-    remainingMs: grantMs,
-  }
+  return { ...rest, id, key, remainingMs: grantMs }
 }
 
 /** Counts under the link's lock, so that of any number at once only `max_viewers` get in; a link that ended meanwhile lets nobody in. */

@@ -23,7 +23,11 @@ export async function askHost(ctx: Ctx, session: string, exchange: Exchange, sig
     target: { request: exchange.request },
     audited: exchange.audited ?? false,
   })
-  const answer = await ctx.tunnel.openHttp(grant, exchange.body ?? null, signal)
+  return answerOrProblem(await ctx.tunnel.openHttp(grant, exchange.body ?? null, signal))
+}
+
+/** What the far end refused is thrown as a problem. */
+export async function answerOrProblem(answer: Response): Promise<Response> {
   if (answer.status < 400) return answer
   throw await hostProblem(answer)
 }

@@ -37,6 +37,9 @@ export class FakeCluster {
     })
     return this
   }
+  async deletedVolumes(): Promise<string[]> {
+    return (await desiredSince(this.api.db, this.id, 0, { limit: 200 })).deletedVolumes
+  }
   /** The link goes silent: as 46 s later. */
   async goOffline(): Promise<void> {
     await this.api.db.execute(
@@ -48,7 +51,7 @@ export class FakeCluster {
   }
   report(
     items: (Partial<ObservedSession> & Pick<ObservedSession, 'id' | 'phase'>)[],
-    fence: { epoch?: number; seq?: number } = {},
+    fence: { epoch?: number; seq?: number; absentVolumes?: string[] } = {},
   ): Promise<ReportOutcome> {
     const log = { info() {}, warn() {}, error() {} }
     return applyReport(
@@ -58,6 +61,7 @@ export class FakeCluster {
         epoch: fence.epoch ?? 1,
         seq: fence.seq ?? ++this.reports,
         complete: false,
+        absentVolumes: fence.absentVolumes ?? [],
         load: { sessions: items.length, streams: 0, cpu_millis_used: null, memory_bytes_used: null },
         items: items.map(item => ({
           kind: 'session',

@@ -39,6 +39,7 @@ export interface ClusterState {
 
 export interface DesiredPage {
   items: DesiredSession[]
+  deletedVolumes: string[]
   seq: number
   complete: boolean
 }
@@ -49,6 +50,7 @@ export interface LinkReport {
   seq: number
   complete: boolean
   items: ObservedSession[]
+  absentVolumes: string[]
   load: AgentLoad
 }
 
