@@ -146,8 +146,12 @@ function passSignals(child) {
   }
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP']
   for (const signal of signals) process.on(signal, pass)
+  // npm killed outright tells nobody; what it started has a new parent then.
+  const parent = process.ppid
+  const watch = process.env.npm_lifecycle_event && setInterval(() => process.ppid !== parent && pass('SIGTERM'), 1000)
   return () => {
     clearTimeout(deadline)
+    clearInterval(watch)
     for (const signal of signals) process.off(signal, pass)
     return last > 0
   }

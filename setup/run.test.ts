@@ -169,6 +169,23 @@ describe('run.mjs', { timeout: 60_000 }, () => {
     await vi.waitFor(() => expect(alive(pid)).toBe(false), { timeout: 5000, interval: 20 })
   })
 
+  it.each(['SIGINT', 'SIGTERM', 'SIGKILL'] as const)('ends all of it when npm alone gets %s', async signal => {
+    installed('setInterval(() => {}, 1000); console.log("child", process.pid, "up")')
+    const { scripts } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+    writeFileSync(join(root, 'package.json'), JSON.stringify({ name: 'made', type: 'module', scripts }))
+    const npm = spawn('npm', ['start'], {
+      cwd: root,
+      env: { ...process.env, DATA_DIR: join(root, 'data') },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    let said = ''
+    npm.stdout.setEncoding('utf8').on('data', chunk => (said += chunk))
+    await vi.waitFor(() => expect(said).toMatch(/child \d+ up/), { timeout: 20_000, interval: 10 })
+    npm.kill(signal)
+    const pid = Number(/child (\d+)/.exec(said)![1])
+    await vi.waitFor(() => expect(alive(pid)).toBe(false), { timeout: 8000, interval: 20 })
+  })
+
   it('shows the line that the child gives for people', async () => {
     installed(`process.send?.({ type: 'fatal', message: 'Port 8080 is taken' }, () => process.exit(1))`)
     const { said, ended } = start('start')
