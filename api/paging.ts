@@ -18,7 +18,7 @@ export function pageOf<T extends z.ZodType>(item: T, name: string) {
 /** Rows after the cursor, in the order created_at desc, id desc. */
 export function afterCursor(cursor: string | undefined, createdAt: AnyColumn, id: AnyColumn): SQL | undefined {
   if (!cursor) return undefined
-  const match = /^([0-9a-z]{1,12})\.([0-9a-z_-]{1,64})$/.exec(cursor)
+  const match = /^([0-9a-z]{1,9})\.([0-9a-z_-]{1,64})$/.exec(cursor)
   if (!match) throw invalid('?cursor', 'This cursor is not one that a list gave.')
   const at = new Date(Number.parseInt(match[1]!, 36))
   return or(lt(createdAt, at), and(eq(createdAt, at), lt(id, match[2]!)))

@@ -53,7 +53,8 @@ const foreignPage = () => new Problem('forbidden', 'Logging in and out must happ
 /** Browsers take `Secure` (and so `__Host-`) over https and from this machine itself; plain http elsewhere gets the plain name. */
 function cookieLine(origin: string, secret: string, maxAge: number): string {
   const { protocol, hostname } = new URL(origin)
-  const loopback = hostname === 'localhost' || hostname.endsWith('.localhost') || hostname === '[::1]' || /^127\./.test(hostname)
+  const loopback =
+    hostname === 'localhost' || hostname.endsWith('.localhost') || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
   if (protocol === 'https:' || loopback) return `${secureCookie}=${secret}; Secure; ${attributes(maxAge)}`
   return `${plainCookie}=${secret}; ${attributes(maxAge)}`
 }

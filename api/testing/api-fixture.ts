@@ -57,6 +57,8 @@ export interface ApiFixture extends ScratchDatabase {
   /** An admin token (never expires) in a project of its own. */
   admin: Minted
   call(method: string, path: string, options?: CallOptions): Promise<Answer>
+  /** Work that outlives its answer has ended. */
+  settled(): Promise<void>
   /** A verb's context, acting as the token. */
   ctx(minted: Minted, scopes: Scope[]): Ctx
 }
@@ -160,6 +162,9 @@ export async function apiFixture(settings: Partial<ApiConfig> = {}): Promise<Api
         via: 'bearer',
       },
     }),
+    async settled() {
+      await Promise.all(deferred)
+    },
     async close() {
       await Promise.all(deferred)
       await scratch.close()
