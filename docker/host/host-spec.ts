@@ -3,7 +3,8 @@
  * (a missing field, a relative path), not as hostile input. Every field is explained in HOST.md.
  */
 import { readFileSync } from 'node:fs'
-import { isAbsolute } from 'node:path'
+import { isAbsolute, join } from 'node:path'
+import type { Owns } from './processes.ts'
 
 export interface Size {
   width: number
@@ -33,14 +34,16 @@ export interface HostSpec {
   profile: string
   /** Short path for sockets, cookie files and artifacts; private to the session, gone after it. */
   scratch: string
+  /** Where downloads arrive before they get their names; on the same disk as home, so that they need not be copied. */
+  artifacts: string
   listen: { socket: string } | { host: string; port: number }
   rfb: { socket: string } | { port: number }
   /** Paths of programs that are not found by name: `{"chromium": "/opt/chromium/chrome"}`. */
   programs: Record<string, string>
   /** False where user namespaces are denied: Chromium then runs without its own sandbox. */
   chromium_sandbox: boolean
-  /** `namespace`: every process it sees is the session's and may be killed; `tree`: only its own descendants. */
-  owns: 'namespace' | 'tree'
+  /** Which processes are the session's, for figures and for the last kill: all it sees, all of its user, or its own descendants. */
+  owns: Owns
   /** Sum of the session's private memory that ends its hungriest page, then the session. */
   memory_bytes?: number
   /** End when stdin ends: the agent holds the other end of that pipe. */
@@ -67,7 +70,7 @@ export function readSpec(path: string): HostSpec {
     owns: 'tree' as const,
     watch_stdin: false,
   }
-  return { ...defaults, ...given } as HostSpec
+  return { ...defaults, artifacts: join(given.scratch!, 'artifacts'), ...given } as HostSpec
 }
 
 /** Into what a screen can be: whole pixels, within the limits, width even (some encoders insist). */

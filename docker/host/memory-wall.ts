@@ -2,17 +2,17 @@
  * A wall for memory where no cgroup can be had: over the limit, the hungriest page is ended (the browser shows that it crashed); if that does not
  * help, the session. Sampled, so a sudden burst can overshoot: a container's own limit is the better wall.
  */
-import { isRenderer, type Process, sessionProcesses } from './processes.ts'
+import { isRenderer, type Owns, type Process, sessionProcesses } from './processes.ts'
 
 const interval = 2_000
 
 export interface WallOptions {
-  owns: 'namespace' | 'tree'
+  owns: Owns
   limit: number
   signal: AbortSignal
   onPageEnded(sentence: string): void
   onOver(sentence: string): void
-  list?: (owns: 'namespace' | 'tree') => Process[]
+  list?: (owns: Owns) => Process[]
   kill?: (pid: number) => void
 }
 

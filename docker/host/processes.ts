@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 
 export interface Process {
   pid: number
+  user: number
   parent: number
   name: string
   /** Memory nobody else holds a copy of. */
@@ -10,15 +11,18 @@ export interface Process {
   cpuTicks: number
 }
 
+/** How the session's processes are told from others: all of the pid namespace, all of the user, or this process and its descendants. */
+export type Owns = 'namespace' | 'user' | 'tree'
+
 const ticksPerSecond = 100
 
-/** `namespace`: everything this pid namespace has; `tree`: this process and its descendants. */
-export function sessionProcesses(owns: 'namespace' | 'tree'): Process[] {
+export function sessionProcesses(owns: Owns): Process[] {
   const all: Process[] = []
   for (const entry of readdirSync('/proc')) {
     const process = /^\d+$/.test(entry) ? readProcess(Number(entry)) : null
     if (process) all.push(process)
   }
+  if (owns === 'user') return all.filter(each => each.user === process.getuid!())
   return owns === 'namespace' ? all : descendants(all)
 }
 
@@ -39,6 +43,7 @@ function readProcess(pid: number): Process | null {
     const anonymous = /^RssAnon:\s+(\d+) kB/m.exec(status)
     return {
       pid,
+      user: Number(/^Uid:\s+(\d+)/m.exec(status)?.[1] ?? -1),
       parent: Number(fields[1]),
       name: stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')),
       privateBytes: Number(anonymous?.[1] ?? 0) * 1024,
@@ -69,14 +74,14 @@ export interface Figures {
 
 /** Adds up processor time so that it never falls when a process ends. */
 export class Meter {
-  private readonly owns: 'namespace' | 'tree'
+  private readonly owns: Owns
   private readonly limit: number | null
   private readonly now: () => number
   private seen = new Map<number, number>()
   private ticks = 0
   private last: { at: number; ticks: number }
 
-  constructor(owns: 'namespace' | 'tree', limit: number | null, now: () => number = () => performance.now()) {
+  constructor(owns: Owns, limit: number | null, now: () => number = () => performance.now()) {
     this.owns = owns
     this.limit = limit
     this.now = now
@@ -106,8 +111,8 @@ export class Meter {
 }
 
 /** Nothing of the session runs after this but the caller (and its init). A tree is walked until it stays empty. */
-export function killSession(owns: 'namespace' | 'tree'): void {
-  if (owns === 'namespace') {
+export function killSession(owns: Owns): void {
+  if (owns !== 'tree') {
     try {
       process.kill(-1, 'SIGKILL')
     } catch {}

@@ -2,7 +2,7 @@
  * One session from its first program to its last kill. The order of the start is what makes it fast: Xvnc and then Chromium are spawned
  * first, Playwright is imported while they come up, and it attaches to the browser that is there.
  */
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Browser, startChromium } from './chromium.ts'
 import { startDesktop, startWindowManager } from './desktop.ts'
@@ -48,6 +48,8 @@ export class Session {
     try {
       for (const folder of [spec.home, spec.profile, spec.scratch, join(spec.home, 'Downloads')])
         mkdirSync(folder, { recursive: true, mode: 0o700 })
+      // What a killed browser left half way.
+      rmSync(spec.artifacts, { recursive: true, force: true })
       const { env, ignored } = sessionEnv(spec)
       this.env = env
       if (ignored.length > 0) status.note(`These names in env belong to the session and were left out: ${ignored.join(', ')}`)
@@ -118,7 +120,7 @@ export class Session {
     if (!spec.chromium_sandbox) status.note('Chromium runs without its own sandbox: this machine denies user namespaces')
     this.scripts = await connectScripts({
       devtools: browser.devtools,
-      artifacts: join(spec.scratch, 'artifacts'),
+      artifacts: spec.artifacts,
       downloads: join(spec.home, 'Downloads'),
       keepPage: !spec.headless,
       note: text => status.note(text),
@@ -212,7 +214,7 @@ export class Session {
     }
     if (!message.params?.downloadPath) return null
     const shared = message.params.browserContextId === undefined
-    message.params.downloadPath = join(...(shared ? [this.spec.scratch, 'artifacts'] : [this.spec.home, 'Downloads']))
+    message.params.downloadPath = join(...(shared ? [this.spec.artifacts] : [this.spec.home, 'Downloads']))
     if (message.params.behavior === 'allowAndName' && !shared) message.params.behavior = 'allow'
     if (shared && message.params.behavior === 'allow') message.params.behavior = 'allowAndName'
     return JSON.stringify(message)

@@ -1,0 +1,193 @@
+/** What this machine offers to sessions, found out once at the agent's start, and how a session's room is furnished before its walls close. */
+import { execFile } from 'node:child_process'
+import { chmod, chown, mkdir, realpath, rm, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import type { SessionSpec } from '#protocol/session-spec.ts'
+import { type CodeCache, codeCacheKey, keepCodeCache, keptCodeCache } from './code-cache.ts'
+import { hostSettings } from './host-settings.ts'
+import { codeCacheInside, insideOf, type Room, wallsCommand } from './isolation.ts'
+import { findPrograms, type Programs, programVersions } from './programs.ts'
+import { makeRuntimeFolder } from './runtime-folder.ts'
+import { SessionFolders } from './session-folders.ts'
+import { type Machine, probeWalls } from './walls-probe.ts'
+
+export interface MachineOptions {
+  dataDir: string
+  node: string
+  hostProgram: string
+}
+
+/** Like a session's user, but no session's. */
+const probeUid = 65_533
+const warmPatience = 60_000
+
+export async function openMachine(options: MachineOptions): Promise<LocalMachine> {
+  const programs = findPrograms()
+  const [runtimeFolder, node, versions] = await Promise.all([
+    makeRuntimeFolder(),
+    realpath(options.node),
+    programVersions(programs),
+  ])
+  const isRoot = process.getuid!() === 0
+  try {
+    await mkdir(options.dataDir, { recursive: true, mode: 0o700 })
+    const machine = new LocalMachine({ ...options, node }, programs, versions, runtimeFolder)
+    await machine.open(isRoot)
+    return machine
+  } catch (cause) {
+    await rm(runtimeFolder, { recursive: true, force: true })
+    throw cause
+  }
+}
+
+export class LocalMachine {
+  readonly runtimeFolder: string
+  readonly versions: Record<string, string>
+  readonly kinds: string[]
+  readonly browsers: string[]
+  readonly features: string[]
+  readonly notes: string[] = []
+  /** For the wall-building programs themselves; inside, another one counts. */
+  readonly outerEnv = { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin', LANG: 'C.UTF-8' }
+  folders!: SessionFolders
+  private readonly options: MachineOptions
+  private readonly programs: Programs
+  private readonly ending = new AbortController()
+  private machine!: Machine
+  private cache: CodeCache | null = null
+  private warming: Promise<void> | null = null
+
+  constructor(options: MachineOptions, programs: Programs, versions: Record<string, string>, runtimeFolder: string) {
+    this.options = options
+    this.programs = programs
+    this.versions = versions
+    this.runtimeFolder = runtimeFolder
+    const { chromium, xvnc, openbox } = programs
+    this.browsers = chromium ? ['chromium'] : []
+    this.kinds = [...(chromium ? ['browser'] : []), ...(xvnc && openbox ? ['desktop'] : []), ...(xvnc ? ['app'] : [])]
+    this.features = ['files', 'logs', 'ports', 'screenshot', 'volumes', ...(xvnc ? ['display'] : [])]
+    if (!chromium) this.notes.push('No browser sessions: Chromium is not installed (Debian package chromium)')
+    if (!xvnc) this.notes.push('Headless sessions only: Xvnc is not installed (Debian package tigervnc-standalone-server)')
+    if (xvnc && !openbox) this.notes.push('No desktop sessions: openbox is not installed')
+    if (xvnc && chromium && !programs.matchbox)
+      this.notes.push('Browser windows do not fill the screen: matchbox-window-manager is not installed')
+  }
+
+  async open(isRoot: boolean): Promise<void> {
+    const { dataDir, hostProgram } = this.options
+    const sample = await this.sampleRoom(isRoot)
+    const readable = (walls: Machine['walls']) => {
+      const inside = insideOf(walls, sample)
+      return [inside.node, inside.hostEntry, inside.home]
+    }
+    this.machine = await probeWalls(this.programs, sample, isRoot, readable)
+    const { walls, notes } = this.machine
+    this.notes.push(...notes)
+    if (walls.kind === 'plain' && walls.ownUsers) await chmod(this.runtimeFolder, 0o711)
+    this.folders = await SessionFolders.open(dataDir, walls.ownUsers, walls.kind === 'plain')
+    if (walls.kind === 'bubblewrap')
+      this.warming = this.warm(sample, await codeCacheKey(hostProgram, this.versions.playwright!)).catch(() => {})
+  }
+
+  /** Throws what a person should read when this machine can never run it. */
+  mustSupport(spec: SessionSpec): void {
+    const { kinds, browsers, programs } = this
+    if (!kinds.includes(spec.kind))
+      throw new Error(`this machine cannot run ${spec.kind} sessions: ${this.notes.join('; ') || 'a program is missing'}`)
+    if (spec.kind === 'browser' && !browsers.includes(spec.browser ?? 'chromium'))
+      throw new Error(`this machine has no ${spec.browser}, only ${browsers.join(', ')}`)
+    if (spec.kind === 'app' && !spec.command?.[0]) throw new Error('a session of kind app needs a command')
+    if (!programs.xvnc && !(spec.kind === 'browser' && spec.headless))
+      throw new Error(
+        'this machine has no display server: only headless browsers can run (Debian package tigervnc-standalone-server)',
+      )
+  }
+
+  /** Makes the session's folders and files; answers the command that runs it. */
+  async furnish(order: { place: string; home: string; uid: number; spec: SessionSpec }): Promise<string[]> {
+    const { walls, chromiumSandbox } = this.machine
+    const room = await this.room(order.place, order.home, order.uid)
+    const inside = insideOf(walls, room)
+    const settings = join(room.scratch, 'spec.json')
+    await writeFile(settings, JSON.stringify(hostSettings(order.spec, walls, inside, chromiumSandbox)), { mode: 0o600 })
+    if (walls.ownUsers) await chown(settings, order.uid, order.uid)
+    return wallsCommand(walls, this.programs, room, [inside.node, inside.hostEntry, join(inside.scratch, 'spec.json')])
+  }
+
+  async close(): Promise<void> {
+    this.ending.abort()
+    await this.warming
+    await rm(this.runtimeFolder, { recursive: true, force: true })
+  }
+
+  private async room(place: string, home: string, uid: number): Promise<Room> {
+    const { node, hostProgram } = this.options
+    const scratch = join(place, 's')
+    const isOwn = uid === process.getuid!()
+    await mkdir(scratch, { recursive: true, mode: 0o700 })
+    if (!isOwn) {
+      await chmod(place, 0o711)
+      await chown(scratch, uid, uid)
+    }
+    const accounts = { passwd: join(place, 'passwd'), group: join(place, 'group') }
+    await writeFile(
+      accounts.passwd,
+      `root:x:0:0:root:/root:/usr/sbin/nologin\nporthole:x:${uid}:${uid}:Porthole:/home/porthole:/bin/bash\n`,
+    )
+    await writeFile(accounts.group, `root:x:0:\nporthole:x:${uid}:\n`)
+    for (const file of Object.values(accounts)) await chmod(file, 0o644)
+    const playwright = createRequire(hostProgram).resolve('playwright-core/package.json')
+    return {
+      uid,
+      home,
+      scratch,
+      node,
+      host: hostProgram,
+      modules: [{ name: 'playwright-core', folder: dirname(playwright) }],
+      codeCache: this.cache && { folder: this.cache.folder, name: this.cache.nameFor(uid) },
+      accounts,
+      env: {
+        PATH: '/usr/local/bin:/usr/bin:/bin',
+        LANG: 'C.UTF-8',
+        HOME: '/home/porthole',
+        ...(this.cache && { NODE_COMPILE_CACHE: codeCacheInside }),
+      },
+    }
+  }
+
+  private async sampleRoom(isRoot: boolean): Promise<Room> {
+    const place = join(this.runtimeFolder, '0')
+    const home = join(place, 'h')
+    const uid = isRoot && this.programs.setpriv ? probeUid : process.getuid!()
+    await mkdir(home, { recursive: true, mode: 0o700 })
+    if (isRoot) await chown(home, uid, uid)
+    return await this.room(place, home, uid)
+  }
+
+  /** In the background: a session that starts before it is done is only a little slower. */
+  private async warm(sample: Room, key: string): Promise<void> {
+    const { dataDir } = this.options
+    this.cache = await keptCodeCache(dataDir, key)
+    if (!this.cache) {
+      const { walls } = this.machine
+      const inside = insideOf(walls, sample)
+      const room = { ...sample, env: { ...sample.env, NODE_COMPILE_CACHE: join(inside.scratch, 'code') } }
+      const [program, ...args] = wallsCommand(walls, this.programs, room, [
+        inside.node,
+        join(dirname(inside.hostEntry), 'warm-code.ts'),
+      ])
+      const options = {
+        timeout: warmPatience,
+        killSignal: 'SIGKILL',
+        signal: this.ending.signal,
+        cwd: '/',
+        env: this.outerEnv,
+      } as const
+      await promisify(execFile)(program!, args, options)
+      this.cache = await keepCodeCache(dataDir, key, join(sample.scratch, 'code'))
+    }
+    await rm(join(this.runtimeFolder, '0'), { recursive: true, force: true })
+  }
+}

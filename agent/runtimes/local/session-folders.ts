@@ -1,0 +1,142 @@
+/**
+ * What sessions keep on disk: `sessions/<id>/` (home and log, between generations) and `volumes/<id>/` (homes that outlive sessions). Where each
+ * session has a user of its own, that is the owner of its home: it stays the same over generations and agents, and files never change hands.
+ */
+import { chmod, chown, lstat, mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+
+export interface SessionHome {
+  home: string
+  uid: number
+}
+
+const safeId = /^[a-z]{2,8}_[0-9a-z]{1,64}$/
+const firstUid = 1_900_000_000
+const uidCount = 200_000_000
+/** Containers often map no more than these. */
+const lowFirstUid = 20_000
+const lowUidCount = 40_000
+
+export class SessionFolders {
+  private readonly root: string
+  private readonly range: { first: number; count: number } | null
+  private readonly used = new Set<number>()
+  private readonly volumesInUse = new Map<string, string>()
+
+  private constructor(root: string, range: { first: number; count: number } | null) {
+    this.root = root
+    this.range = range
+  }
+
+  /** `ownUsers`: give each home a user of its own (needs root). `traversable`: those users reach their homes by path. */
+  static async open(dataDir: string, ownUsers: boolean, traversable: boolean): Promise<SessionFolders> {
+    const folders = new SessionFolders(dataDir, ownUsers ? await uidRange() : null)
+    for (const name of ['sessions', 'volumes']) {
+      const folder = join(dataDir, name)
+      await mkdir(folder, { recursive: true, mode: 0o700 })
+      await chmod(folder, traversable ? 0o711 : 0o700)
+      for (const id of await readdir(folder)) {
+        const home = name === 'volumes' ? join(folder, id) : join(folder, id, 'home')
+        const facts = await lstat(home).catch(() => null)
+        if (facts) folders.used.add(facts.uid)
+      }
+    }
+    return folders
+  }
+
+  sessionFolder(session: string): string {
+    if (!safeId.test(session)) throw new Error(`"${session}" is no session id`)
+    return join(this.root, 'sessions', session)
+  }
+
+  /** The session's home, made when it is not there; a volume has one writer at a time. */
+  async take(session: string, instance: string, volume: string | undefined): Promise<SessionHome> {
+    const folder = this.sessionFolder(session)
+    await mkdir(folder, { recursive: true, mode: this.range ? 0o711 : 0o700 })
+    if (volume === undefined) return await this.owned(join(folder, 'home'))
+    if (!safeId.test(volume)) throw new Error(`"${volume}" is no volume id`)
+    const holder = this.volumesInUse.get(volume)
+    if (holder && holder !== instance)
+      throw new Error(`volume ${volume} is in use by ${holder}: one session writes to it at a time`)
+    this.volumesInUse.set(volume, instance)
+    try {
+      return await this.owned(join(this.root, 'volumes', volume))
+    } catch (cause) {
+      this.volumesInUse.delete(volume)
+      throw cause
+    }
+  }
+
+  release(instance: string, volume: string | undefined): void {
+    if (volume !== undefined && this.volumesInUse.get(volume) === instance) this.volumesInUse.delete(volume)
+  }
+
+  async forget(session: string): Promise<void> {
+    const folder = this.sessionFolder(session)
+    const owner = await lstat(join(folder, 'home')).catch(() => null)
+    await removeAll(folder)
+    if (owner && this.inRange(owner.uid)) this.used.delete(owner.uid)
+  }
+
+  private async owned(home: string): Promise<SessionHome> {
+    const known = await lstat(home).catch(() => null)
+    if (known && !known.isDirectory()) throw new Error(`${home} is not a folder`)
+    if (!this.range) {
+      await mkdir(home, { recursive: true, mode: 0o700 })
+      return { home, uid: process.getuid!() }
+    }
+    if (known && this.inRange(known.uid)) return { home, uid: known.uid }
+    if (known) throw new Error(`${home} belongs to user ${known.uid}, not to a session: was it copied?`)
+    const uid = this.freeUid()
+    try {
+      await mkdir(home, { mode: 0o700 })
+      await chown(home, uid, uid)
+    } catch (cause) {
+      this.used.delete(uid)
+      throw cause
+    }
+    return { home, uid }
+  }
+
+  private inRange(uid: number): boolean {
+    return this.range !== null && uid >= this.range.first && uid < this.range.first + this.range.count
+  }
+
+  private freeUid(): number {
+    const { first, count } = this.range!
+    // A random place: two agents of one machine seldom meet, and where they do their sessions still do not see each other.
+    const start = Math.floor(Math.random() * count)
+    for (let step = 0; step < count; step++) {
+      const uid = first + ((start + step) % count)
+      if (this.used.has(uid)) continue
+      this.used.add(uid)
+      return uid
+    }
+    throw new Error('every user number for sessions is taken')
+  }
+}
+
+async function uidRange(): Promise<{ first: number; count: number }> {
+  const map = await readFile('/proc/self/uid_map', 'utf8').catch(() => '')
+  const mapped = map.split('\n').some(line => {
+    const [inside, , length] = line.trim().split(/\s+/).map(Number)
+    return inside! <= firstUid && inside! + length! >= firstUid + uidCount
+  })
+  return mapped ? { first: firstUid, count: uidCount } : { first: lowFirstUid, count: lowUidCount }
+}
+
+/** A session may have left folders that not even their owner can enter. */
+async function removeAll(folder: string): Promise<void> {
+  try {
+    await rm(folder, { recursive: true, force: true })
+  } catch {
+    await openUp(folder)
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+async function openUp(folder: string): Promise<void> {
+  await chmod(folder, 0o700).catch(() => {})
+  for (const entry of await readdir(folder, { withFileTypes: true }))
+    if (entry.isDirectory()) await openUp(join(folder, entry.name))
+}
