@@ -1,0 +1,33 @@
+{{- define "porthole-agent.name" -}}
+{{- if eq .Values.agentName "porthole" -}}porthole-agent{{- else -}}porthole-agent-{{ .Values.agentName }}{{- end -}}
+{{- end -}}
+
+{{/* The Secret for its key and the Lease that lets one agent act at a time: the agent knows them by this name. */}}
+{{- define "porthole-agent.state" -}}
+porthole-agent-{{ .Values.agentName }}
+{{- end -}}
+
+{{- define "porthole-agent.selector" -}}
+app.kubernetes.io/name: porthole-agent
+app.kubernetes.io/instance: {{ .Values.agentName }}
+{{- end -}}
+
+{{- define "porthole-agent.labels" -}}
+{{ include "porthole-agent.selector" . }}
+app.kubernetes.io/part-of: porthole
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- define "porthole-agent.joinSecret" -}}
+{{- if .Values.existingJoinSecret -}}{{ .Values.existingJoinSecret }}{{- else -}}{{ include "porthole-agent.name" . }}-join{{- end -}}
+{{- end -}}
+
+{{/* The cluster's own images are allowed, or nothing would run; an empty list in the agent's settings would mean "all". */}}
+{{- define "porthole-agent.allowedImages" -}}
+{{- $own := list -}}
+{{- with .Values.sessions.images.browser }}{{ $own = append $own . }}{{ end -}}
+{{- with .Values.sessions.images.desktop }}{{ $own = append $own . }}{{ end -}}
+{{- range .Values.policy.allowedImages }}{{ $own = append $own . }}{{ end -}}
+{{- join "," $own -}}
+{{- end -}}
