@@ -34,6 +34,10 @@ export const needs: Need[] = [
   },
   { anyOf: ['openbox'], package: 'openbox', without: 'less', for: 'desktops' },
   { anyOf: ['xterm'], package: 'xterm', without: 'less', for: 'a terminal on desktops' },
+  { anyOf: ['tint2'], package: 'tint2', without: 'less', for: 'the panel of desktops' },
+  { anyOf: ['pcmanfm'], package: 'pcmanfm', without: 'less', for: 'files and background of desktops' },
+  { anyOf: ['mousepad'], package: 'mousepad', without: 'less', for: 'a text editor on desktops' },
+  { anyOf: ['/usr/share/icons/Adwaita/index.theme'], package: 'adwaita-icon-theme', without: 'less', for: 'icons on desktops' },
   { anyOf: ['/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf'], package: 'fonts-dejavu-core', without: 'less', for: 'letters' },
   {
     anyOf: ['/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf'],

@@ -100,6 +100,7 @@ describe('npm start', { timeout: 120_000 }, () => {
   it('brings the API and the database back when they are killed, at the same address', async () => {
     const { url, token } = await start().up()
     const agent = part('agent/main.ts')
+    expect(agent).toBeDefined()
     process.kill(part('api/node/main.ts')!, 'SIGKILL')
     await vi.waitFor(async () => expect(await me(url, token).catch(() => 0)).toBe(200), { timeout: 20_000, interval: 50 })
     process.kill(part('bin/postgres')!, 'SIGKILL')

@@ -25,7 +25,7 @@ interface Room {
 
 export const rooms: Room[] = [
   { room: 'api', may: ['api', 'agent/protocol', 'db'], not: ['api/node', 'api/workers', 'db/embedded'], portable: true },
-  { room: 'api/node', may: ['api', 'agent/protocol', 'db', 'package.json'], not: ['api/workers', 'db/embedded'] },
+  { room: 'api/node', may: ['api', 'agent/protocol', 'db', 'package.json'], not: ['api/workers'] },
   {
     room: 'api/workers',
     may: ['api', 'agent/protocol', 'db', 'package.json'],

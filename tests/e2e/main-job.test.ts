@@ -112,10 +112,7 @@ describe('a script drives it', () => {
       expect(share(await page.screenshot(), blue)).toBeGreaterThan(0.9)
       await until('what the script sees is what people see', async () => share(await screenshot(session.id), blue) > 0.6)
       for (let n = 0; n < 200; n++) expect(await page.evaluate(x => x + 1, n)).toBe(n + 1)
-      const [download] = await Promise.all([
-        page.waitForEvent('download'),
-        page.evaluate(`location.href = '${siteUrl}/file'`),
-      ])
+      const [download] = await Promise.all([page.waitForEvent('download'), page.evaluate(`location.href = '${siteUrl}/file'`)])
       const chunks: Buffer[] = []
       if (way === 'playwright') {
         for await (const chunk of await download.createReadStream()) chunks.push(chunk)
