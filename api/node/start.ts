@@ -11,6 +11,7 @@ import { createApp } from '../app.ts'
 import type { Authenticator } from '../auth.ts'
 import { newId } from '../ids.ts'
 import type { Log } from '../platform.ts'
+import { sweepStale } from '../retention.ts'
 import { desiredSince } from '../sessions/desired.ts'
 import { applyReport } from '../sessions/observe.ts'
 import { sweepOld, sweepSessions } from '../sessions/sweep.ts'
@@ -68,7 +69,7 @@ async function assemble(settings: NodeSettings, log: Log, undo: (() => Promise<v
   const adminToken = await bootstrap({ db, dataDir, sha256 })
   await loadBuiltinTemplates(db)
 
-  const peers = new Peers({ database, replica, url: settings.replicaUrl, secret: await peerSecret(db), log })
+  const peers = new Peers({ database, replica, secret: await peerSecret(db), log })
   const deferred = new Deferred(log)
   undo.push(() => deferred.settled())
   const now = () => performance.now()
@@ -94,9 +95,11 @@ async function assemble(settings: NodeSettings, log: Log, undo: (() => Promise<v
   const timers = new Timers(log)
   startTimers(timers, { tunnel, peers, auth, sweep: { db, tunnel, origin }, clusterView: verbs.clusterView })
   undo.push(() => timers.stop())
-  await peers.start(cluster => deferred.add(Promise.resolve(tunnel.links.has(cluster) ? tunnel.nudge(cluster) : undefined)))
+  // Port 0 is one that the kernel chose.
+  const replicaUrl = settings.replicaUrl?.replace(/:0(?=\/|$)/, `:${new URL(url).port}`) ?? null
+  await peers.start(replicaUrl, cluster => deferred.add(Promise.resolve(tunnel.links.has(cluster) ? tunnel.nudge(cluster) : undefined)))
   undo.push(() => peers.stop())
-  log.info('api_started', { url, replica, version: config.version, replica_url: settings.replicaUrl })
+  log.info('api_started', { url, replica, version: config.version, replica_url: replicaUrl })
   return { url, replica, adminToken, tunnel }
 }
 
@@ -142,6 +145,7 @@ function startTimers(timers: Timers, { tunnel, peers, auth, sweep, clusterView }
   timers.every(15_000, 'replica_dead', async () => void (await releaseLinksOfDeadReplicas(sweep.db, clusterView, deadAfterMs)))
   timers.every(2_000, 'session_sweep', () => sweepSessions(sweep))
   timers.every(300_000, 'retention', () => sweepOld(sweep))
+  timers.every(900_000, 'stale', () => sweepStale(sweep.db))
   timers.every(60_000, 'token_uses', () => auth.flushUses(sweep))
 }
 
