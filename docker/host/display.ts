@@ -30,7 +30,8 @@ export async function startDisplay(spec: HostSpec, env: Record<string, string>):
       // A few broken handshakes would otherwise lock everybody out, on a unix socket too.
       ...['-SecurityTypes', 'None', '-UseBlacklist=0', '-AlwaysShared', ...rfbOptions],
       ...['-nolisten', 'tcp', '-nolisten', 'local', '-auth', authority, '-noreset', '-extension', 'GLX', '-desktop', 'Porthole'],
-      ...['-s', '0', '-dpms'],
+      // Errors only: every picture and every viewer would fill the log.
+      ...['-s', '0', '-dpms', '-Log', '*:stderr:0'],
     ],
     { env, stdio: ['inherit', 'inherit', 'pipe'] },
   )

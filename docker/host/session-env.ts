@@ -20,6 +20,7 @@ export function sessionEnv(spec: HostSpec): SessionEnv {
     SHELL: '/bin/bash',
     PATH: '/usr/local/bin:/usr/bin:/bin:/usr/games',
     LANG: 'C.UTF-8',
+    PS1: '\\w \\$ ',
     TMPDIR: '/tmp',
     XDG_RUNTIME_DIR: spec.scratch,
     XDG_CACHE_HOME: '/tmp/cache',
