@@ -55,13 +55,16 @@ export function relayBytes(context: RelayContext, target: Duplex, end: StreamEnd
     const toViewer = guarded(filter && (data => filter.toViewer(data)))
 
     signal.addEventListener('abort', aborted, { once: true })
-    target.on('error', error => finish(ended('target_ended', `target: ${error.message}`)))
+    const failed = (error: Error) => finish(ended('target_ended', `target: ${error.message}`))
+    target.on('error', failed)
     target.once('end', () => finish(end))
     target.once('close', () => finish(end))
     ws.once('close', (code, reason) => finish(endOfClose(code, reason)))
     ws.on('error', error => finish(endOfError(error)))
     if (signal.aborted) return aborted()
-    if (target.destroyed) return finish(end)
+    if (target.errored) failed(target.errored)
+    else if (target.destroyed) finish(end)
+    if (over) return
     watch(
       pumpToBytes(ws, target, data => {
         bytes.in += data.length

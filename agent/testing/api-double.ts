@@ -23,6 +23,8 @@ export class ApiDouble {
   refuseUpgrades: number | null = null
   /** Link messages from the agent are swallowed and nothing is sent: a live TCP connection with nobody behind. */
   deaf = false
+  /** Data sockets are handed over paused. */
+  holdData = true
   /** Told to the agent as `welcome.epoch`; rises with each link. */
   epoch = 0
   seq = 0
@@ -90,14 +92,23 @@ export class ApiDouble {
     overrides: Partial<Open> = {},
   ): Promise<{ stream: string; socket: WebSocket } | { stream: string; refused: Said<'refused'> }> {
     const stream = overrides.stream ?? `str_${++this.streams}`
-    const url = `${this.origin.replace('http', 'ws')}/v1/agent/streams/${stream}`
-    this.send(anOpen({ stream, url, key: `key-${stream}`, ...overrides }))
+    this.send(anOpen({ stream, url: this.dataUrl(stream), key: `key-${stream}`, ...overrides }))
     return await this.until(() => {
       const socket = this.data.get(stream)
       if (socket) return { stream, socket }
       const refused = this.heard.find(message => message.type === 'refused' && message.stream === stream)
       return refused ? { stream, refused: refused as Said<'refused'> } : undefined
     })
+  }
+
+  /** The address of a stream's data socket, for an `open` that does not come over the link. */
+  dataUrl(stream: string): string {
+    return `${this.origin.replace('http', 'ws')}/v1/agent/streams/${stream}`
+  }
+
+  /** The agent's data socket of a stream, once it is there; still paused. */
+  dataSocket(stream: string): Promise<WebSocket> {
+    return this.until(() => this.data.get(stream))
   }
 
   async opened(overrides: Partial<Open> = {}): Promise<{ stream: string; socket: WebSocket }> {
@@ -178,7 +189,7 @@ export class ApiDouble {
     if (!stream || token !== `key-${stream}`) return refuse(404, 'no such stream')
     this.upgrader.handleUpgrade(request, socket, head, ws => {
       // The test attaches its listeners later: nothing may be lost until then.
-      ws.pause()
+      if (this.holdData) ws.pause()
       ws.on('error', () => {})
       this.data.set(stream, ws)
       ws.on('close', () => this.data.delete(stream))
