@@ -30,6 +30,8 @@ export interface AgentParts {
   log: Log
   /** Once, when the first link works. */
   ready: () => void
+  /** Told once how to ask whether the link works now. */
+  linkState?: (works: () => boolean) => void
 }
 
 /** Runs until the signal aborts (then everything is let go of) or there was no link for too long. */
@@ -111,6 +113,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
         }
       },
     })
+    parts.linkState?.(() => link?.working ?? false)
     return await link.run(running)
   } finally {
     stop.abort()

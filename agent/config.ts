@@ -33,6 +33,8 @@ const Environment = z.object({
   PORTHOLE_ALLOW_MASS_DELETE: flag.default(false),
   /** For a supervisor that restarts us: exit after so many seconds without a link. */
   PORTHOLE_EXIT_WITHOUT_LINK_SECONDS: count(10, 86_400).optional(),
+  /** Answers a supervisor's probes there; absent: no port at all. */
+  PORTHOLE_HEALTH_PORT: count(1, 65_535).optional(),
 })
 
 export interface AgentConfig {
@@ -42,6 +44,7 @@ export interface AgentConfig {
   dataDir: string
   policy: Policy
   giveUpAfterMs: number | null
+  healthPort: number | null
 }
 
 /** Lists every fault at once, one line each. */
@@ -78,5 +81,6 @@ export function readConfig(environment: Record<string, string | undefined>): Age
       allowMassDelete: env.PORTHOLE_ALLOW_MASS_DELETE,
     },
     giveUpAfterMs: env.PORTHOLE_EXIT_WITHOUT_LINK_SECONDS === undefined ? null : env.PORTHOLE_EXIT_WITHOUT_LINK_SECONDS * 1000,
+    healthPort: env.PORTHOLE_HEALTH_PORT ?? null,
   }
 }

@@ -9,6 +9,7 @@ import packageJson from '../package.json' with { type: 'json' }
 import { runAgent } from './agent.ts'
 import { systemClock } from './clock.ts'
 import { type AgentConfig, ConfigError, readConfig } from './config.ts'
+import { serveHealth } from './health.ts'
 import { EnrolError } from './identity.ts'
 import { createLog, whatFailed } from './log.ts'
 import type { Runtime } from './runtimes/runtime.ts'
@@ -30,6 +31,8 @@ async function main(): Promise<number> {
 
   const dataDir = resolve(config.dataDir)
   const runtime = await openRuntime(config, dataDir)
+  let linked = () => false
+  const health = config.healthPort === null ? null : await serveHealth({ port: config.healthPort, ready: () => linked() })
   try {
     const end = await runAgent(
       {
@@ -44,11 +47,15 @@ async function main(): Promise<number> {
         fetch,
         log,
         ready: () => process.send?.({ type: 'ready' }),
+        linkState: works => {
+          linked = works
+        },
       },
       stop.signal,
     )
     return end === 'gave up' ? 1 : 0
   } finally {
+    await health?.close()
     await runtime.close()
   }
 }
