@@ -50,9 +50,7 @@ export function App({ parts, theme, askWho }: AppProps) {
         </div>
       )}
       {account.phase === 'out' && <LoginPage ended={account.ended} onSignedIn={askWho} />}
-      {account.phase === 'in' && (
-        <Shelled parts={parts} theme={theme} />
-      )}
+      {account.phase === 'in' && <Shelled parts={parts} theme={theme} />}
       <ToastShelf toasts={parts.toasts} />
     </AppProvider>
   )
@@ -63,7 +61,14 @@ function Shelled({ parts, theme }: Pick<AppProps, 'parts' | 'theme'>) {
   const account = useStore(parts.account, value => value)
   const { page, id } = matchPath(path)
   useEffect(() => {
-    const titles = { sessions: 'Sessions', session: 'Session', wall: 'Wall', clusters: 'Clusters', tokens: 'Tokens', none: 'Not found' }
+    const titles = {
+      sessions: 'Sessions',
+      session: 'Session',
+      wall: 'Wall',
+      clusters: 'Clusters',
+      tokens: 'Tokens',
+      none: 'Not found',
+    }
     document.title = `${titles[page]} · Porthole`
   }, [page])
   // The live connection belongs to the signed-in page: it begins and ends with it.
@@ -103,7 +108,11 @@ class Bulkhead extends Component<{ children: ReactNode }, { fault: Error | null 
   override render() {
     if (!this.state.fault) return this.props.children
     return (
-      <EmptyState weather="night" title="This page failed" action={<Button onClick={() => this.setState({ fault: null })}>Try again</Button>}>
+      <EmptyState
+        weather="night"
+        title="This page failed"
+        action={<Button onClick={() => this.setState({ fault: null })}>Try again</Button>}
+      >
         {this.state.fault.message}
       </EmptyState>
     )

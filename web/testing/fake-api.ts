@@ -2,14 +2,16 @@
  * The API of design.md section 4 as a puppet, for the dashboard's own tests and pictures: state in memory, faults on demand.
  * Never part of the build. What a real API does is proven by the end-to-end tests, not here.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+
 import { readFile } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { extname, join, normalize } from 'node:path'
 import type { PNG } from 'pngjs'
 import { WebSocketServer } from 'ws'
 import type { Cluster, LiveEvent, Me, Session, Template, Token } from '../src/api/contract.ts'
-import { type RfbDouble, plainPicture, pngBytes, serveRfb } from './rfb-double.ts'
+import { plainPicture, pngBytes, type RfbDouble, serveRfb } from './rfb-double.ts'
+import { pendingCluster } from './sample-state.ts'
 
 export interface FakeState {
   me: Me
@@ -96,7 +98,7 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
     tell('cluster.updated', { cluster })
   }
 
-  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function handle(request: IncomingMessage, response: ServerResponse): Promise<unknown> {
     const url = new URL(request.url ?? '/', 'http://x')
     const call = `${request.method} ${url.pathname}`
     if (!url.pathname.startsWith('/v1/')) return asset(url.pathname, response)
@@ -111,7 +113,8 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
       return json(response, 200, state.me)
     }
     if (!/porthole=yes/.test(request.headers.cookie ?? '')) return problem(response, 401, 'unauthorized')
-    if (request.method !== 'GET' && request.headers.origin !== `http://${request.headers.host}`) return problem(response, 403, 'forbidden')
+    if (request.method !== 'GET' && request.headers.origin !== `http://${request.headers.host}`)
+      return problem(response, 403, 'forbidden')
     const [, , kind = '', id = '', verb = ''] = url.pathname.split('/')
     if (kind === 'auth') {
       response.setHeader('set-cookie', 'porthole=; Max-Age=0; Path=/')
@@ -126,7 +129,7 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
     return problem(response, 404, 'not_found')
   }
 
-  function events(request: IncomingMessage, response: ServerResponse): void {
+  function events(request: IncomingMessage, response: ServerResponse): unknown {
     if (isCut) return void response.destroy()
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
     const stream = { response }
@@ -137,7 +140,7 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
     response.on('close', () => streams.delete(stream))
   }
 
-  function sessions(method: string, id: string, verb: string, url: URL, body: Body, response: ServerResponse): void {
+  function sessions(method: string, id: string, verb: string, url: URL, body: Body, response: ServerResponse): unknown {
     if (!id && method === 'GET') {
       const status = url.searchParams.get('status')
       const ended = ['stopped', 'failed', 'expired']
@@ -149,7 +152,12 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
       const from = Number(url.searchParams.get('cursor') ?? 0)
       const limit = Number(url.searchParams.get('limit') ?? 20)
       const more = all.length > from + limit
-      return json(response, 200, { object: 'list', data: all.slice(from, from + limit), has_more: more, next_cursor: more ? String(from + limit) : null })
+      return json(response, 200, {
+        object: 'list',
+        data: all.slice(from, from + limit),
+        has_more: more,
+        next_cursor: more ? String(from + limit) : null,
+      })
     }
     if (!id && method === 'POST') {
       if (typeof body.start_url === 'string' && /^(file|javascript):/.test(body.start_url)) {
@@ -157,8 +165,18 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
         return problem(response, 422, 'invalid', { detail, errors: [{ pointer: '#/start_url', detail }] })
       }
       const first = [...state.sessions.values()][0]
-      const made = { ...first, ...body, id: nextId('ses'), status: 'starting', status_reason: null, created_at: new Date().toISOString() } as unknown as Session
-      tellSession({ ...made, name: (body.name as string) ?? null, phases: [{ phase: 'created', at: made.created_at }] }, 'session.created')
+      const made = {
+        ...first,
+        ...body,
+        id: nextId('ses'),
+        status: 'starting',
+        status_reason: null,
+        created_at: new Date().toISOString(),
+      } as unknown as Session
+      tellSession(
+        { ...made, name: (body.name as string) ?? null, phases: [{ phase: 'created', at: made.created_at }] },
+        'session.created',
+      )
       return json(response, 201, state.sessions.get(made.id))
     }
     const session = state.sessions.get(id)
@@ -172,7 +190,11 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
     if (verb === 'tickets') {
       const ticket = nextId('tic')
       tickets.set(ticket, { session: id, role: String(body.role ?? 'control') })
-      return json(response, 201, { ticket, url: `/v1/sessions/${id}/vnc`, expires_at: new Date(Date.now() + 30_000).toISOString() })
+      return json(response, 201, {
+        ticket,
+        url: `/v1/sessions/${id}/vnc`,
+        expires_at: new Date(Date.now() + 30_000).toISOString(),
+      })
     }
     if (verb === 'logs') {
       response.writeHead(200, { 'content-type': 'text/plain' })
@@ -185,23 +207,34 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
       const expires = new Date(Date.now() + (session.ttl_seconds ?? 3600) * 1000).toISOString()
       tellSession({ ...session, expires_at: expires })
     }
-    if (verb === 'stop') tellSession({ ...session, status: 'stopped', ended_at: new Date().toISOString(), termination_reason: 'requested' })
-    if (verb === 'start') tellSession({ ...session, status: 'starting', ended_at: null, generation: session.generation + 1, phases: [] })
+    if (verb === 'stop')
+      tellSession({ ...session, status: 'stopped', ended_at: new Date().toISOString(), termination_reason: 'requested' })
+    if (verb === 'start')
+      tellSession({ ...session, status: 'starting', ended_at: null, generation: session.generation + 1, phases: [] })
     if (verb === 'restart') tellSession({ ...session, status: 'starting', generation: session.generation + 1, phases: [] })
     return json(response, 200, state.sessions.get(id))
   }
 
-  function clusters(method: string, id: string, verb: string, body: Body, response: ServerResponse): void {
+  function clusters(method: string, id: string, verb: string, body: Body, response: ServerResponse): unknown {
+    const helm =
+      'helm upgrade --install porthole-agent oci://ghcr.io/porthole/charts/porthole-agent \
+  --namespace porthole-system --create-namespace \
+  --set api.url=https://porthole.example \
+  --set joinToken=vnc-join-7k2m9q4x8z1c5v0b'
     const enrollment = {
       token: 'vnc-join-x',
+      commands: {
+        kubernetes: helm,
+        local: "npx porthole-agent --url https://porthole.example --join-token 'vnc-join-7k2m9q4x8z1c5v0b'",
+      },
       expires_at: new Date(Date.now() + 3_600_000).toISOString(),
-      command:
-        'helm upgrade --install porthole-agent oci://ghcr.io/porthole/charts/porthole-agent \\\n  --namespace porthole-system --create-namespace \\\n  --set api.url=https://porthole.example \\\n  --set joinToken=vnc-join-7k2m9q4x8z1c5v0b',
+      command: helm,
     }
     if (!id && method === 'GET') return json(response, 200, list([...state.clusters.values()]))
     if (!id) {
-      const made: Cluster = { id: nextId('clu'), object: 'cluster', name: String(body.name), status: 'pending', scheduling: 'open', created_at: new Date().toISOString() }
-      if ([...state.clusters.values()].some(one => one.name === made.name)) return problem(response, 409, 'conflict', { detail: 'A cluster of this name is already there.' })
+      const made = pendingCluster(nextId('clu'), String(body.name), new Date().toISOString())
+      if ([...state.clusters.values()].some(one => one.name === made.name))
+        return problem(response, 409, 'conflict', { detail: 'A cluster of this name is already there.' })
       tellCluster(made)
       return json(response, 201, { ...made, enrollment })
     }
@@ -213,18 +246,31 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
       return empty(response)
     }
     if (verb === 'enroll') return json(response, 200, { ...cluster, enrollment })
-    tellCluster({ ...cluster, scheduling: verb === 'drain' ? 'draining' : ((body.scheduling as Cluster['scheduling']) ?? 'open') })
+    tellCluster({
+      ...cluster,
+      scheduling: verb === 'drain' ? 'draining' : ((body.scheduling as Cluster['scheduling']) ?? 'open'),
+    })
     return json(response, 200, state.clusters.get(id))
   }
 
-  function tokens(method: string, id: string, verb: string, body: Body, response: ServerResponse): void {
+  function tokens(method: string, id: string, verb: string, body: Body, response: ServerResponse): unknown {
     if (!id && method === 'GET') return json(response, 200, list(state.tokens))
     const base = state.tokens.find(token => token.id === id) ?? (state.tokens[0] as Token)
     if (method === 'DELETE') {
-      state.tokens = state.tokens.map(token => (token.id === id ? { ...token, status: 'revoked', revoked_at: new Date().toISOString() } : token))
+      state.tokens = state.tokens.map(token =>
+        token.id === id ? { ...token, status: 'revoked', revoked_at: new Date().toISOString() } : token,
+      )
       return empty(response)
     }
-    const made: Token = { ...base, ...(verb ? {} : body), id: nextId('tok'), created_at: new Date().toISOString(), last_used_at: null, status: 'active', last4: '9f3k' }
+    const made: Token = {
+      ...base,
+      ...(verb ? {} : body),
+      id: nextId('tok'),
+      created_at: new Date().toISOString(),
+      last_used_at: null,
+      status: 'active',
+      last4: '9f3k',
+    }
     state.tokens = [made, ...state.tokens]
     return json(response, 201, { ...made, token: 'vnc-sk-proj-main-ada-3fJq8Zt0W1nXk7Yb2LmP5RsVc9f3k' })
   }
@@ -234,7 +280,10 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
     const wanted = extname(file) ? file : '/index.html'
     try {
       const bytes = await readFile(join(dist, wanted))
-      response.writeHead(200, { 'content-type': types[extname(wanted)] ?? 'application/octet-stream', 'content-security-policy': policy })
+      response.writeHead(200, {
+        'content-type': types[extname(wanted)] ?? 'application/octet-stream',
+        'content-security-policy': policy,
+      })
       response.end(bytes)
     } catch {
       response.writeHead(404).end()
@@ -251,13 +300,19 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
     const grant = tickets.get(ticket)
     tickets.delete(ticket)
     calls.push(`WS ${request.url}`)
-    if (!grant || request.url !== `/v1/sessions/${grant.session}/vnc` || isCut) return void socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n')
+    if (!grant || request.url !== `/v1/sessions/${grant.session}/vnc` || isCut)
+      return void socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n')
     sockets.handleUpgrade(request, socket, head, ws => {
       const rfb = serveRfb(ws, state.pictures.get(grant.session) ?? plainPicture(640, 400, [20, 90, 140]), grant.session)
       const open = screens.get(grant.session) ?? []
       const entry = { rfb, role: grant.role, close: (code: number, reason: string) => ws.close(code, reason) }
       screens.set(grant.session, [...open, entry])
-      ws.on('close', () => screens.set(grant.session, (screens.get(grant.session) ?? []).filter(one => one !== entry)))
+      ws.on('close', () =>
+        screens.set(
+          grant.session,
+          (screens.get(grant.session) ?? []).filter(one => one !== entry),
+        ),
+      )
     })
   })
   await new Promise<void>(resolve => server.listen(port, '127.0.0.1', resolve))

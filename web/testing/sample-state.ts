@@ -6,14 +6,25 @@ import type { FakeState } from './fake-api.ts'
 const gib = 1024 ** 3
 
 export function sampleMe(): Me {
+  const none = {
+    max_sessions: null,
+    max_cpu: null,
+    max_memory: null,
+    max_storage: null,
+    max_jobs: null,
+    requests_per_minute: null,
+  }
   return {
-    project: { id: 'prj_01main', name: 'Storefront' },
+    id: 'tok_01ada',
+    object: 'me',
+    created_at: '2026-10-12T08:00:00Z',
+    project: { id: 'prj_01main', object: 'project', name: 'Storefront' },
     user: 'ada',
     scopes: ['admin'],
-    token: { id: 'tok_01ada', name: 'ada, laptop', expires_at: null, last4: 'x7q2' },
-    limits: {},
-    usage: {},
-    remaining: {},
+    token: { id: 'tok_01ada', name: 'ada, laptop', scopes: ['admin'], expires_at: null, last4: 'x7q2' },
+    limits: none,
+    usage: { sessions: 8, cpu: '14', memory: '14Gi', storage: '0' },
+    remaining: none,
   }
 }
 
@@ -92,59 +103,274 @@ export function sampleClusters(now: number): Cluster[] {
     capacity: { sessions: 40, cpu_millis: 96_000, memory_bytes: 384 * gib },
     ...over,
   })
-  const base = { object: 'cluster' as const, scheduling: 'open' as const, created_at: at(-9_000_000), agent_version: '0.1.0' }
-  return [
-    { ...base, id: 'clu_01eu', name: 'eu-west', status: 'online', last_seen_at: at(-3), capabilities: capabilities({}), load: { sessions: 9, streams: 14, cpu_millis_used: 22_400, memory_bytes_used: 71 * gib } },
-    {
-      ...base,
-      id: 'clu_02us',
-      name: 'us-east',
+  const cluster = (id: string, name: string, over: Partial<Cluster>): Cluster => {
+    const capability = over.capabilities === undefined ? capabilities({}) : over.capabilities
+    return {
+      ...pendingCluster(id, name, at(-9_000_000)),
       status: 'online',
+      connected: true,
+      agent_version: '0.1.0',
+      runtime: capability?.runtime ?? null,
+      capabilities: capability,
+      capacity: capability?.capacity ?? null,
+      connected_at: at(-184_000),
+      last_seen_at: at(-3),
+      ...over,
+    }
+  }
+  return [
+    cluster('clu_01eu', 'eu-west', { load: { sessions: 9, streams: 14, cpu_millis_used: 22_400, memory_bytes_used: 71 * gib } }),
+    cluster('clu_02us', 'us-east', {
       scheduling: 'cordoned',
-      last_seen_at: at(-6),
-      capabilities: capabilities({ versions: { kubernetes: '1.20.15' }, notes: ['NetworkPolicy is not enforced here: sessions can reach each other.'] }),
+      capabilities: capabilities({
+        versions: { kubernetes: '1.20.15' },
+        notes: ['NetworkPolicy is not enforced here: sessions can reach each other.'],
+      }),
       load: { sessions: 38, streams: 41, cpu_millis_used: 91_000, memory_bytes_used: 351 * gib },
-    },
-    { ...base, id: 'clu_03ap', name: 'ap-south', status: 'offline', last_seen_at: at(-5_400), capabilities: capabilities({}), load: { sessions: 2, streams: 0, cpu_millis_used: 3_000, memory_bytes_used: 6 * gib } },
-    { id: 'clu_04lab', object: 'cluster', name: 'lab', status: 'pending', scheduling: 'open', created_at: at(-60), agent_version: null, capabilities: null, load: null, last_seen_at: null },
+    }),
+    cluster('clu_03ap', 'ap-south', {
+      status: 'offline',
+      connected: false,
+      connected_at: null,
+      last_seen_at: at(-5_400),
+      load: { sessions: 2, streams: 0, cpu_millis_used: 3_000, memory_bytes_used: 6 * gib },
+    }),
+    pendingCluster('clu_04lab', 'lab', at(-60)),
   ]
 }
 
+export function pendingCluster(id: string, name: string, created_at: string): Cluster {
+  return {
+    id,
+    object: 'cluster',
+    name,
+    project: null,
+    labels: {},
+    status: 'pending',
+    connected: false,
+    scheduling: 'open',
+    agent_version: null,
+    runtime: null,
+    capabilities: null,
+    capacity: null,
+    load: null,
+    connected_at: null,
+    last_seen_at: null,
+    created_at,
+  }
+}
+
 export function sampleTemplates(): Template[] {
-  const base = { object: 'template' as const, created_at: '2026-11-01T00:00:00Z', ttl_seconds: 28_800, idle_timeout_seconds: 1800, display: { width: 1280, height: 720 } }
+  const base = {
+    object: 'template' as const,
+    project: null,
+    updated_at: '2026-11-01T00:00:00Z',
+    created_at: '2026-11-01T00:00:00Z',
+    ttl_seconds: 28_800,
+    idle_timeout_seconds: 1800,
+    display: { width: 1280, height: 720 },
+  }
   return [
-    { ...base, id: 'chromium', name: 'Chromium', kind: 'browser', browser: 'chromium', description: 'A headful Chromium, driven by Playwright or CDP and watched live. People and scripts share one page.' },
-    { ...base, id: 'firefox', name: 'Firefox', kind: 'browser', browser: 'firefox', description: 'A headful Firefox, driven by Playwright and watched live.' },
-    { ...base, id: 'webkit', name: 'WebKit', kind: 'browser', browser: 'webkit', description: "A headful WebKit (Safari's engine), driven by Playwright and watched live." },
-    { ...base, id: 'desktop', name: 'Desktop', kind: 'desktop', display: { width: 1920, height: 1080 }, description: 'A personal Linux desktop. Give it a volume, and its home outlives the session.' },
+    {
+      ...base,
+      id: 'chromium',
+      name: 'Chromium',
+      kind: 'browser',
+      browser: 'chromium',
+      description: 'A headful Chromium, driven by Playwright or CDP and watched live. People and scripts share one page.',
+    },
+    {
+      ...base,
+      id: 'firefox',
+      name: 'Firefox',
+      kind: 'browser',
+      browser: 'firefox',
+      description: 'A headful Firefox, driven by Playwright and watched live.',
+    },
+    {
+      ...base,
+      id: 'webkit',
+      name: 'WebKit',
+      kind: 'browser',
+      browser: 'webkit',
+      description: "A headful WebKit (Safari's engine), driven by Playwright and watched live.",
+    },
+    {
+      ...base,
+      id: 'desktop',
+      name: 'Desktop',
+      kind: 'desktop',
+      display: { width: 1920, height: 1080 },
+      description: 'A personal Linux desktop. Give it a volume, and its home outlives the session.',
+    },
   ]
 }
 
 export function sampleTokens(now: number): Token[] {
   const at = (days: number) => new Date(now + days * 86_400_000).toISOString()
-  const base = { object: 'token' as const, project: 'prj_01main', user: 'ada', status: 'active' as const, revoked_at: null, grace_until: null }
+  const base = {
+    object: 'token' as const,
+    project: 'prj_01main',
+    user: 'ada',
+    status: 'active' as const,
+    revoked_at: null,
+    grace_until: null,
+    rotated_from: null,
+    created_by: null,
+  }
   return [
-    { ...base, id: 'tok_01ada', name: 'ada, laptop', scopes: ['admin'], created_at: at(-40), expires_at: null, last_used_at: at(-0.001), last4: 'x7q2' },
-    { ...base, id: 'tok_02ci', name: 'Nightly checkout test', user: 'ci', scopes: ['sessions:read', 'sessions:write', 'sessions:connect'], created_at: at(-20), expires_at: at(70), last_used_at: at(-0.35), last4: '0b1d' },
-    { ...base, id: 'tok_03ag', name: 'Price research agent', user: 'agents', scopes: ['sessions:read', 'sessions:write', 'sessions:connect', 'jobs:read'], created_at: at(-12), expires_at: at(3), last_used_at: at(-0.02), last4: 'm4zz' },
-    { ...base, id: 'tok_04old', name: 'Old build server', user: 'ci', scopes: ['jobs:write', 'jobs:read'], status: 'rotated', grace_until: at(0.5), created_at: at(-80), expires_at: at(10), last_used_at: at(-1.4), last4: 'k3k9' },
-    { ...base, id: 'tok_05gone', name: 'Trial of the visual regression suite with a very long name that nobody shortened', user: 'grace', scopes: ['sessions:read'], status: 'revoked', revoked_at: at(-3), created_at: at(-30), expires_at: at(60), last_used_at: null, last4: 'aa01' },
+    {
+      ...base,
+      id: 'tok_01ada',
+      name: 'ada, laptop',
+      scopes: ['admin'],
+      created_at: at(-40),
+      expires_at: null,
+      last_used_at: at(-0.001),
+      last4: 'x7q2',
+    },
+    {
+      ...base,
+      id: 'tok_02ci',
+      name: 'Nightly checkout test',
+      user: 'ci',
+      scopes: ['sessions:read', 'sessions:write', 'sessions:connect'],
+      created_at: at(-20),
+      expires_at: at(70),
+      last_used_at: at(-0.35),
+      last4: '0b1d',
+    },
+    {
+      ...base,
+      id: 'tok_03ag',
+      name: 'Price research agent',
+      user: 'agents',
+      scopes: ['sessions:read', 'sessions:write', 'sessions:connect', 'jobs:read'],
+      created_at: at(-12),
+      expires_at: at(3),
+      last_used_at: at(-0.02),
+      last4: 'm4zz',
+    },
+    {
+      ...base,
+      id: 'tok_04old',
+      name: 'Old build server',
+      user: 'ci',
+      scopes: ['jobs:write', 'jobs:read'],
+      status: 'rotated',
+      grace_until: at(0.5),
+      created_at: at(-80),
+      expires_at: at(10),
+      last_used_at: at(-1.4),
+      last4: 'k3k9',
+    },
+    {
+      ...base,
+      id: 'tok_05gone',
+      name: 'Trial of the visual regression suite with a very long name that nobody shortened',
+      user: 'grace',
+      scopes: ['sessions:read'],
+      status: 'revoked',
+      revoked_at: at(-3),
+      created_at: at(-30),
+      expires_at: at(60),
+      last_used_at: null,
+      last4: 'aa01',
+    },
   ]
 }
 
 export function sampleState(now: number, pictures: readonly PNG[] = []): FakeState {
   const at = (seconds: number) => new Date(now + seconds * 1000).toISOString()
   const sessions = [
-    sampleSession(now, { id: 'ses_01a', name: 'checkout-test', start_url: 'https://shop.example', labels: { team: 'payments', run: '4182' }, notes: ['Chromium runs without its own sandbox: this node denies user namespaces.'] }),
-    sampleSession(now, { id: 'ses_02b', name: 'Research agent, flights to Lisbon', user: 'agents', expires_at: at(172), idle_expires_at: null, created_at: at(-3400) }),
-    sampleSession(now, { id: 'ses_03c', name: 'grace-desktop', template: 'desktop', kind: 'desktop', browser: null, user: 'grace', display: { width: 1920, height: 1080 }, created_at: at(-18_400), volume: 'vol_01grace', urls: { view: '/sessions/ses_03c', vnc: '/v1/sessions/ses_03c/vnc', playwright: null, cdp: null } }),
+    sampleSession(now, {
+      id: 'ses_01a',
+      name: 'checkout-test',
+      start_url: 'https://shop.example',
+      labels: { team: 'payments', run: '4182' },
+      notes: ['Chromium runs without its own sandbox: this node denies user namespaces.'],
+    }),
+    sampleSession(now, {
+      id: 'ses_02b',
+      name: 'Research agent, flights to Lisbon',
+      user: 'agents',
+      expires_at: at(172),
+      idle_expires_at: null,
+      created_at: at(-3400),
+    }),
+    sampleSession(now, {
+      id: 'ses_03c',
+      name: 'grace-desktop',
+      template: 'desktop',
+      kind: 'desktop',
+      browser: null,
+      user: 'grace',
+      display: { width: 1920, height: 1080 },
+      created_at: at(-18_400),
+      volume: 'vol_01grace',
+      urls: { view: '/sessions/ses_03c', vnc: '/v1/sessions/ses_03c/vnc', playwright: null, cdp: null },
+    }),
     sampleSession(now, { id: 'ses_04d', name: 'invoice-reader', user: 'agents', created_at: at(-840), idle_expires_at: at(44) }),
-    sampleSession(now, { id: 'ses_05e', status: 'starting', created_at: at(-4), started_at: null, phases: [{ phase: 'created', at: at(-4) }, { phase: 'scheduled', at: at(-3.6) }, { phase: 'container_started', at: at(-1.9) }, { phase: 'display_ready', at: at(-1.7) }], name: 'signup-flow' }),
-    sampleSession(now, { id: 'ses_06f', status: 'queued', cluster: null, created_at: at(-31), started_at: null, name: 'load-07', phases: [], pod: null, queue: { position: 2, reason: 'eu-west: 0 of 40 places free; us-east takes no new sessions.' } }),
-    sampleSession(now, { id: 'ses_07g', name: 'price-watch', headless: true, display: null, created_at: at(-7_300), urls: { view: '/sessions/ses_07g', vnc: null, playwright: '/v1/sessions/ses_07g/playwright', cdp: '/v1/sessions/ses_07g/cdp' } }),
-    sampleSession(now, { id: 'ses_08h', status: 'unreachable', cluster: 'clu_03ap', name: 'mumbai-smoke', created_at: at(-9_000), status_reason: 'The cluster is offline; the session was running when it was last heard of.' }),
-    sampleSession(now, { id: 'ses_09i', status: 'failed', name: 'visual-regression', created_at: at(-260), status_reason: 'The image registry.example/visual:latest could not be pulled: 401 Unauthorized. Check the pull secret of the cluster.' }),
-    sampleSession(now, { id: 'ses_10j', status: 'stopped', name: 'a very long name that somebody gave a session because nothing stopped them from writing a whole sentence here', created_at: at(-90_000), termination_reason: 'idle' }),
+    sampleSession(now, {
+      id: 'ses_05e',
+      status: 'starting',
+      created_at: at(-4),
+      started_at: null,
+      phases: [
+        { phase: 'created', at: at(-4) },
+        { phase: 'scheduled', at: at(-3.6) },
+        { phase: 'container_started', at: at(-1.9) },
+        { phase: 'display_ready', at: at(-1.7) },
+      ],
+      name: 'signup-flow',
+    }),
+    sampleSession(now, {
+      id: 'ses_06f',
+      status: 'queued',
+      cluster: null,
+      created_at: at(-31),
+      started_at: null,
+      name: 'load-07',
+      phases: [],
+      pod: null,
+      queue: { position: 2, reason: 'eu-west: 0 of 40 places free; us-east takes no new sessions.' },
+    }),
+    sampleSession(now, {
+      id: 'ses_07g',
+      name: 'price-watch',
+      headless: true,
+      display: null,
+      created_at: at(-7_300),
+      urls: {
+        view: '/sessions/ses_07g',
+        vnc: null,
+        playwright: '/v1/sessions/ses_07g/playwright',
+        cdp: '/v1/sessions/ses_07g/cdp',
+      },
+    }),
+    sampleSession(now, {
+      id: 'ses_08h',
+      status: 'unreachable',
+      cluster: 'clu_03ap',
+      name: 'mumbai-smoke',
+      created_at: at(-9_000),
+      status_reason: 'The cluster is offline; the session was running when it was last heard of.',
+    }),
+    sampleSession(now, {
+      id: 'ses_09i',
+      status: 'failed',
+      name: 'visual-regression',
+      created_at: at(-260),
+      status_reason:
+        'The image registry.example/visual:latest could not be pulled: 401 Unauthorized. Check the pull secret of the cluster.',
+    }),
+    sampleSession(now, {
+      id: 'ses_10j',
+      status: 'stopped',
+      name: 'a very long name that somebody gave a session because nothing stopped them from writing a whole sentence here',
+      created_at: at(-90_000),
+      termination_reason: 'idle',
+    }),
     sampleSession(now, { id: 'ses_11k', status: 'expired', created_at: at(-40_000), termination_reason: 'ttl' }),
   ]
   const shown = sessions.filter(one => one.status === 'running' && !one.headless)
@@ -154,7 +380,13 @@ export function sampleState(now: number, pictures: readonly PNG[] = []): FakeSta
     clusters: new Map(sampleClusters(now).map(one => [one.id, one])),
     templates: sampleTemplates(),
     tokens: sampleTokens(now),
-    pictures: new Map(pictures.length > 0 ? shown.flatMap((one, index) => (pictures[index % pictures.length] ? [[one.id, pictures[index % pictures.length] as PNG] as const] : [])) : []),
+    pictures: new Map(
+      pictures.length > 0
+        ? shown.flatMap((one, index) =>
+            pictures[index % pictures.length] ? [[one.id, pictures[index % pictures.length] as PNG] as const] : [],
+          )
+        : [],
+    ),
     logs: new Map([['ses_01a', sampleLog()]]),
   }
 }

@@ -58,7 +58,11 @@ const scenes: readonly Scene[] = [
     },
   },
   { name: 'sessions-many', path: '/sessions', before: api => many(api, 90) },
-  { name: 'sessions-menu', path: '/sessions', act: async page => page.getByRole('button', { name: 'Actions for checkout-test' }).click() },
+  {
+    name: 'sessions-menu',
+    path: '/sessions',
+    act: async page => page.getByRole('button', { name: 'Actions for checkout-test' }).click(),
+  },
   { name: 'new-session', path: '/sessions', act: press('New session') },
   {
     name: 'new-session-refused',
@@ -70,18 +74,26 @@ const scenes: readonly Scene[] = [
       await press('Start')(page)
     },
   },
-  { name: 'end-confirm', path: '/sessions', act: async page => {
-    await page.getByRole('button', { name: 'Actions for checkout-test' }).click()
-    await page.getByRole('menuitem', { name: 'End and delete' }).click()
-  } },
+  {
+    name: 'end-confirm',
+    path: '/sessions',
+    act: async page => {
+      await page.getByRole('button', { name: 'Actions for checkout-test' }).click()
+      await page.getByRole('menuitem', { name: 'End and delete' }).click()
+    },
+  },
   { name: 'session', path: '/sessions/ses_01a' },
   { name: 'session-history', path: '/sessions/ses_01a', act: tab('History') },
   { name: 'session-logs', path: '/sessions/ses_01a', act: tab('Logs') },
   { name: 'session-details', path: '/sessions/ses_01a', act: tab('Details') },
-  { name: 'session-clipboard', path: '/sessions/ses_01a', act: async page => {
-    await settle(page)
-    await press('Clipboard')(page)
-  } },
+  {
+    name: 'session-clipboard',
+    path: '/sessions/ses_01a',
+    act: async page => {
+      await settle(page)
+      await press('Clipboard')(page)
+    },
+  },
   {
     name: 'session-reconnecting',
     path: '/sessions/ses_01a',
@@ -144,7 +156,10 @@ function many(api: FakeApi, count: number): void {
   for (let index = 0; index < count; index++) {
     const id = `ses_9${String(index).padStart(3, '0')}`
     const created_at = new Date(Date.now() - 1_000_000 - index * 60_000).toISOString()
-    api.state.sessions.set(id, sampleSession(Date.now(), { id, name: `load-${index}`, created_at, status: index % 9 === 0 ? 'starting' : 'running' }))
+    api.state.sessions.set(
+      id,
+      sampleSession(Date.now(), { id, name: `load-${index}`, created_at, status: index % 9 === 0 ? 'starting' : 'running' }),
+    )
   }
 }
 
@@ -154,14 +169,27 @@ const sizes = [
   { name: 'phone', width: 360, height: 740 },
 ] as const
 
-async function take(browser: Browser, scene: Scene, size: (typeof sizes)[number], scheme: 'light' | 'dark', folder: string, pictures: Awaited<ReturnType<typeof samplePictures>>): Promise<void> {
+async function take(
+  browser: Browser,
+  scene: Scene,
+  size: (typeof sizes)[number],
+  scheme: 'light' | 'dark',
+  folder: string,
+  pictures: Awaited<ReturnType<typeof samplePictures>>,
+): Promise<void> {
   const api = await startFakeApi(sampleState(Date.now(), pictures), fileURLToPath(new URL('../dist', import.meta.url)))
-  const context = await browser.newContext({ viewport: size, colorScheme: scheme, hasTouch: size.name === 'phone', isMobile: size.name === 'phone' })
+  const context = await browser.newContext({
+    viewport: size,
+    colorScheme: scheme,
+    hasTouch: size.name === 'phone',
+    isMobile: size.name === 'phone',
+  })
   if (!scene.signedOut) await context.addCookies([{ name: 'porthole', value: 'yes', url: api.url }])
   const page = await context.newPage()
   const complaints: string[] = []
   page.on('console', message => {
-    if (message.type() === 'error' && !/Failed to load resource|WebSocket connection/.test(message.text())) complaints.push(message.text())
+    if (message.type() === 'error' && !/Failed to load resource|WebSocket connection/.test(message.text()))
+      complaints.push(message.text())
   })
   page.on('pageerror', error => complaints.push(String(error)))
   scene.before?.(api)
@@ -183,7 +211,8 @@ const browser = await launchChromium()
 const pictures = await samplePictures(browser)
 for (const scene of scenes.filter(one => one.name.includes(only))) {
   for (const size of sizes.filter(one => one.name.includes(onlySize))) {
-    for (const scheme of (['light', 'dark'] as const).filter(one => one.includes(onlyScheme))) await take(browser, scene, size, scheme, folder, pictures)
+    for (const scheme of (['light', 'dark'] as const).filter(one => one.includes(onlyScheme)))
+      await take(browser, scene, size, scheme, folder, pictures)
   }
 }
 await browser.close()

@@ -34,7 +34,8 @@ export async function problemOf(response: Response): Promise<ApiError> {
   const fallback: Problem = { title: titleOf(response.status), status: response.status }
   try {
     const body: unknown = await response.json()
-    if (typeof body === 'object' && body !== null && 'title' in body) return new ApiError({ ...fallback, ...(body as Problem) }, retryAfter)
+    if (typeof body === 'object' && body !== null && 'title' in body)
+      return new ApiError({ ...fallback, ...(body as Problem) }, retryAfter)
   } catch {
     // Not JSON: a proxy in between answered. The status is all there is to say.
   }

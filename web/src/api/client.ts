@@ -98,9 +98,10 @@ export function createApi({ fetch, onSignedOut, onServerTime, newKey = randomKey
     logs: (id: string, query: { tail_lines: number; follow: boolean; container?: string }, signal: AbortSignal) =>
       send(session(id, '/logs'), { query, headers: { accept: 'text/plain' }, signal }),
     sessionEvents: (id: string, signal?: AbortSignal) =>
-      json<List<LiveEvent>>(session(id, '/events'), { query: { limit: 100 }, ...(signal ? { signal } : {}) }),
+      json<List<LiveEvent>>(session(id, '/events'), { ...(signal ? { signal } : {}) }),
 
-    templates: (signal?: AbortSignal) => json<List<Template>>('/v1/templates', { query: { limit: 100 }, ...(signal ? { signal } : {}) }),
+    templates: (signal?: AbortSignal) =>
+      json<List<Template>>('/v1/templates', { query: { limit: 100 }, ...(signal ? { signal } : {}) }),
 
     clusters: (cursor: string | null, signal?: AbortSignal) =>
       json<List<Cluster>>('/v1/clusters', { query: { cursor, limit: 100 }, ...(signal ? { signal } : {}) }),

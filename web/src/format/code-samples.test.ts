@@ -32,7 +32,10 @@ test('the Playwright minor of the session is pinned in both languages', () => {
 
 test('a hostile address cannot leave its quotes', () => {
   const evil = "wss://x/'; require('child_process')//"
-  const samples = samplesFor({ view: '', api: "https://x/'$(id)", vnc: null, playwright: evil, cdp: 'ws://y/"+evil+"' }, undefined)
+  const samples = samplesFor(
+    { view: '', api: "https://x/'$(id)", vnc: null, playwright: evil, cdp: 'ws://y/"+evil+"' },
+    undefined,
+  )
   const code = (tool: string, language: string) => samples.find(one => one.tool === tool && one.language === language)?.code ?? ''
   expect(code('playwright', 'javascript')).toContain("'wss://x/\\'; require(\\'child_process\\')//'")
   expect(code('cdp', 'python')).toContain('"ws://y/\\"+evil+\\""')

@@ -19,11 +19,25 @@ test('cores', () => {
 })
 
 test('count', () => {
-  expect([count(0, 'session'), count(1, 'session'), count(2, 'match', 'matches')]).toEqual(['0 sessions', '1 session', '2 matches'])
+  expect([count(0, 'session'), count(1, 'session'), count(2, 'match', 'matches')]).toEqual([
+    '0 sessions',
+    '1 session',
+    '2 matches',
+  ])
 })
 
 test('ordinal', () => {
   expect([1, 2, 3, 4, 11, 12, 13, 21, 101, 111, 122].map(ordinal)).toEqual([
-    '1st', '2nd', '3rd', '4th', '11th', '12th', '13th', '21st', '101st', '111th', '122nd',
+    '1st',
+    '2nd',
+    '3rd',
+    '4th',
+    '11th',
+    '12th',
+    '13th',
+    '21st',
+    '101st',
+    '111th',
+    '122nd',
   ])
 })

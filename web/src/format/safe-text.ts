@@ -8,7 +8,12 @@ const controls = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]/g
 const overrides = /[\u202a-\u202e\u2066-\u2069\u200e\u200f]/g
 
 export function safeText(raw: string): string {
-  return raw.replace(escapes, '').replace(/\r(?!\n)/g, '\n').replaceAll('\r\n', '\n').replace(controls, '\u00b7').replace(overrides, '')
+  return raw
+    .replace(escapes, '')
+    .replace(/\r(?!\n)/g, '\n')
+    .replaceAll('\r\n', '\n')
+    .replace(controls, '\u00b7')
+    .replace(overrides, '')
 }
 
 /** One line: names and reasons. */

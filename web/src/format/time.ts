@@ -2,8 +2,6 @@
 
 const second = 1_000
 const minute = 60 * second
-const hour = 60 * minute
-const day = 24 * hour
 
 /** A length of time with at most two units: `42 s`, `5 min`, `2 h 10 min`, `3 d 4 h`. */
 export function duration(ms: number): string {
@@ -60,7 +58,9 @@ export function shortDate(iso: string | null | undefined): string {
 
 export function clockTime(iso: string | null | undefined): string {
   const at = parse(iso)
-  return at === null ? '' : new Date(at).toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false })
+  return at === null
+    ? ''
+    : new Date(at).toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false })
 }
 
 export interface Deadline {

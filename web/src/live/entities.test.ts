@@ -30,6 +30,12 @@ describe('answers and events', () => {
     expect(valuesOf(fetched(deleted, [thing('a', 'stopping')], asOf))).toEqual([])
   })
 
+  test('nothing brings back what was deleted: its pod going away is still told of', () => {
+    const deleted = gone(fetched(none(), [thing('a', 'running')], 0), 'a')
+    expect(valuesOf(told(deleted, thing('a', 'stopped')))).toEqual([])
+    expect(valuesOf(fetched(deleted, [thing('a', 'stopped')], deleted.tick))).toEqual([])
+  })
+
   test('newest first, ids break ties', () => {
     const state = fetched(none(), [thing('a', 'x', 1), thing('c', 'x', 2), thing('b', 'x', 2)], 0)
     expect(valuesOf(state).map(one => one.id)).toEqual(['c', 'b', 'a'])

@@ -22,6 +22,8 @@ export function noEntities<T>(): Entities<T> {
 
 /** A live event told the newest state. */
 export function told<T extends { id: string }>(state: Entities<T>, value: T): Entities<T> {
+  // Ids never come back: what is still told of a deleted one (its pod going away) is not a new life.
+  if (state.entries[value.id]?.value === null) return state
   const tick = state.tick + 1
   return { tick, entries: { ...state.entries, [value.id]: { value, told: tick, pending: null } } }
 }
@@ -37,7 +39,7 @@ export function fetched<T extends { id: string }>(state: Entities<T>, values: re
   const entries = { ...state.entries }
   for (const value of values) {
     const known = entries[value.id]
-    if (known && known.told > asOf) continue
+    if (known && (known.value === null || known.told > asOf)) continue
     entries[value.id] = { value, told: known?.told ?? 0, pending: known?.pending ?? null }
   }
   return { tick: state.tick, entries }

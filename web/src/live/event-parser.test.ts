@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { createEventParser, type ServerEvent } from './event-parser.ts'
 
-const stream = ': hello\nid: evt_1\nevent: session.updated\ndata: {"a":1}\n\ndata: line one\ndata: line two\r\n\r\nid: evt_3\r\ndata:tight\r\n\r\n: ping\n\n'
+const stream =
+  ': hello\nid: evt_1\nevent: session.updated\ndata: {"a":1}\n\ndata: line one\ndata: line two\r\n\r\nid: evt_3\r\ndata:tight\r\n\r\n: ping\n\n'
 const expected: ServerEvent[] = [
   { id: 'evt_1', event: 'session.updated', data: '{"a":1}' },
   { id: 'evt_1', event: 'message', data: 'line one\nline two' },

@@ -23,10 +23,14 @@ function liveBody() {
   let controller!: ReadableStreamDefaultController<Uint8Array>
   const body = new ReadableStream<Uint8Array>({ start: one => void (controller = one) })
   const write = (text: string) => controller.enqueue(new TextEncoder().encode(text))
-  return { response: new Response(body, { headers: { 'content-type': 'text/event-stream' } }), write, end: () => controller.close() }
+  return {
+    response: new Response(body, { headers: { 'content-type': 'text/event-stream' } }),
+    write,
+    end: () => controller.close(),
+  }
 }
 
-function open(over: { onSignedOut?: () => void; silenceMs?: number } = {}) {
+function open(over: { onSignedOut?: () => void; onGap?: () => void; silenceMs?: number } = {}) {
   const stop = new AbortController()
   const scripted = scriptedFetch()
   const events: LiveEvent[] = []
@@ -43,6 +47,7 @@ function open(over: { onSignedOut?: () => void; silenceMs?: number } = {}) {
     },
     onState: state => states.push(state),
     onSignedOut: () => {},
+    onGap: () => {},
     ...over,
   })
   const nextEvent = () => new Promise<void>(resolve => heard.push(resolve))
@@ -108,6 +113,19 @@ test('silence is a dead connection', async () => {
   first.answer(liveBody().response)
   // Nothing is ever written; the second call proves that the first was given up.
   await link.call(1)
+  link.stop.abort()
+  await link.stream.done
+})
+
+test('a server that no longer knows our place says so, and it is passed on', async () => {
+  const gap = Promise.withResolvers<void>()
+  const link = open({ onGap: gap.resolve })
+  const body = liveBody()
+  const first = await link.call(0)
+  first.answer(body.response)
+  body.write('retry: 1000\nevent: resync\ndata: {}\n\n')
+  await gap.promise
+  expect(link.events).toEqual([])
   link.stop.abort()
   await link.stream.done
 })

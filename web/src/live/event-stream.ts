@@ -18,6 +18,8 @@ export interface EventStreamParts {
   fetch: typeof fetch
   onEvent: (event: LiveEvent) => void
   onState: (state: LinkState) => void
+  /** Events were missed: what is known must be fetched anew. */
+  onGap: () => void
   /** The server no longer knows us (401): the stream ends for good. */
   onSignedOut: () => void
   signal: AbortSignal
@@ -62,6 +64,7 @@ export function openEventStream(parts: EventStreamParts): EventStream {
         watchdog = setTimeout(() => own.abort(), silenceMs)
         for (const message of parser.push(decoder.decode(chunk, { stream: true }))) {
           if (message.id) lastEventId = message.id
+          if (message.event === 'resync') parts.onGap()
           const event = readEvent(message.data)
           if (event) parts.onEvent(event)
         }

@@ -28,7 +28,8 @@ test('a deletion may carry the whole object', () => {
 
 test('events of unknown kinds and without an object change nothing', () => {
   const { sessions, clusters } = stores()
-  for (const type of ['job.updated', 'session.updated', 'session', 'cluster.updated', '']) applyEvent(event(type, {}), sessions, clusters)
+  for (const type of ['job.updated', 'session.updated', 'session', 'cluster.updated', ''])
+    applyEvent(event(type, {}), sessions, clusters)
   expect(valuesOf(sessions.get())).toEqual([])
   expect(valuesOf(clusters.get())).toEqual([])
 })

@@ -40,7 +40,8 @@ export function createLive(parts: { fetch: typeof fetch; onSignedOut: () => void
   }
 
   function start(signal: AbortSignal) {
-    const stream: EventStream = openEventStream({ url: '/v1/events', ...parts, onEvent, onState, signal })
+    const onGap = () => resync.update(count => count + 1)
+    const stream: EventStream = openEventStream({ url: '/v1/events', ...parts, onEvent, onState, onGap, signal })
     const wake = () => {
       if (document.visibilityState === 'visible') stream.wake()
     }

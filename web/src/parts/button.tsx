@@ -38,7 +38,14 @@ interface IconButtonProps extends ButtonHTMLAttributes<HTMLButtonElement> {
 
 export function IconButton({ label, icon, tip = 'below', className = '', ...rest }: IconButtonProps) {
   return (
-    <button type="button" {...rest} className={`icon-button ${className}`} aria-label={label} data-tip={tip === 'none' ? undefined : label} data-tip-at={tip}>
+    <button
+      type="button"
+      {...rest}
+      className={`icon-button ${className}`}
+      aria-label={label}
+      data-tip={tip === 'none' ? undefined : label}
+      data-tip-at={tip}
+    >
       <Icon name={icon} />
     </button>
   )

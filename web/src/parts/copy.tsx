@@ -2,7 +2,17 @@ import { useEffect, useState } from 'react'
 import { Icon } from './icons.tsx'
 
 /** Says "Copied" for a moment, aloud too. `copyText` is false where the page may not write the clipboard: the text is selected instead. */
-export function CopyButton({ text, label = 'Copy', small = false }: { text: string; label?: string; small?: boolean }) {
+export function CopyButton({
+  text,
+  label = 'Copy',
+  small = false,
+  first = false,
+}: {
+  text: string
+  label?: string
+  small?: boolean
+  first?: boolean
+}) {
   const [said, setSaid] = useState<'' | 'Copied' | 'Press Ctrl+C'>('')
   useEffect(() => {
     if (!said) return
@@ -10,7 +20,15 @@ export function CopyButton({ text, label = 'Copy', small = false }: { text: stri
     return () => clearTimeout(timer)
   }, [said])
   return (
-    <button type="button" className="copy" data-size={small ? 'small' : 'normal'} data-done={said === 'Copied' || undefined} aria-label={small ? label : undefined} onClick={async () => setSaid((await copyText(text)) ? 'Copied' : 'Press Ctrl+C')}>
+    <button
+      type="button"
+      className="copy"
+      data-first={first || undefined}
+      data-size={small ? 'small' : 'normal'}
+      data-done={said === 'Copied' || undefined}
+      aria-label={small ? label : undefined}
+      onClick={async () => setSaid((await copyText(text)) ? 'Copied' : 'Press Ctrl+C')}
+    >
       <Icon name={said === 'Copied' ? 'check' : 'copy'} size={16} />
       {!small && <span>{said || label}</span>}
       <span className="unseen" role="status">
@@ -36,7 +54,7 @@ export function CopyField({ label, value, secret = false }: { label: string; val
           data-secret={secret || undefined}
           onFocus={event => event.currentTarget.select()}
         />
-        <CopyButton text={value} label={`Copy ${label}`} small />
+        <CopyButton text={value} label={`Copy ${label}`} small first={secret} />
       </div>
     </div>
   )
@@ -44,13 +62,13 @@ export function CopyField({ label, value, secret = false }: { label: string; val
 
 export function CodeBlock({ code, label }: { code: string; label: string }) {
   return (
-    <div className="code">
+    <section className="code" aria-label={label}>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region must be reachable by keyboard */}
-      <pre tabIndex={0} aria-label={label}>
+      <pre tabIndex={0}>
         <code>{code}</code>
       </pre>
       <CopyButton text={code} />
-    </div>
+    </section>
   )
 }
 

@@ -1,5 +1,5 @@
 /** Modal dialogs on the platform's own <dialog>: focus is kept inside and given back, Escape closes. */
-import { type ReactNode, useEffect, useId, useRef, useState } from 'react'
+import { type ReactNode, useId, useLayoutEffect, useRef, useState } from 'react'
 import { Button, IconButton } from './button.tsx'
 
 interface DialogProps {
@@ -14,12 +14,16 @@ interface DialogProps {
 export function Dialog({ title, children, onClose, wide = false, light = true }: DialogProps) {
   const box = useRef<HTMLDialogElement>(null)
   const heading = useId()
-  useEffect(() => {
+  // Layout effect: its clean-up runs while the dialog is still on the page, so that closing can give the focus back.
+  useLayoutEffect(() => {
     const dialog = box.current
     if (!dialog || dialog.open) return
     dialog.showModal()
     // showModal would choose the close button.
-    dialog.querySelector<HTMLElement>('[data-first], .dialog-body :is(input, select, textarea)')?.focus()
+    const first =
+      dialog.querySelector<HTMLElement>('[data-first]') ??
+      dialog.querySelector<HTMLElement>('.dialog-body :is(input, select, textarea)')
+    first?.focus()
     return () => dialog.close()
   }, [])
   return (

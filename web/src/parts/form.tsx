@@ -16,8 +16,7 @@ export function Field({ label, hint, error, optional = false, children }: FieldP
   return (
     <div className="field" data-bad={error ? true : undefined}>
       <label htmlFor={id}>
-        {label}
-        {optional && <span className="field-optional">optional</span>}
+        {label} {optional && <span className="field-optional">optional</span>}
       </label>
       {children({ id, describedBy: note, invalid: Boolean(error) })}
       {note && (
@@ -78,7 +77,13 @@ export function Segmented<K extends string>({ label, choices, chosen, onChoose, 
       <legend className="unseen">{label}</legend>
       {choices.map(choice => (
         <label key={choice.key} data-tip={iconsOnly ? (choice.title ?? choice.label) : choice.title}>
-          <input type="radio" name={name} value={choice.key} checked={choice.key === chosen} onChange={() => onChoose(choice.key)} />
+          <input
+            type="radio"
+            name={name}
+            value={choice.key}
+            checked={choice.key === chosen}
+            onChange={() => onChoose(choice.key)}
+          />
           <span>
             {choice.icon && <Icon name={choice.icon} size={16} />}
             <span className={iconsOnly ? 'unseen' : undefined}>{choice.label}</span>
@@ -89,10 +94,26 @@ export function Segmented<K extends string>({ label, choices, chosen, onChoose, 
   )
 }
 
-export function Switch({ label, hint, on, onSwitch }: { label: string; hint?: string; on: boolean; onSwitch: (on: boolean) => void }) {
+export function Switch({
+  label,
+  hint,
+  on,
+  onSwitch,
+}: {
+  label: string
+  hint?: string
+  on: boolean
+  onSwitch: (on: boolean) => void
+}) {
   return (
     <label className="switch">
-      <input type="checkbox" role="switch" checked={on} onChange={event => onSwitch(event.currentTarget.checked)} />
+      <input
+        type="checkbox"
+        role="switch"
+        checked={on}
+        aria-checked={on}
+        onChange={event => onSwitch(event.currentTarget.checked)}
+      />
       <span className="switch-track" aria-hidden="true" />
       <span>
         {label}

@@ -54,6 +54,7 @@ export function Menu({ label, icon = 'more', items, align = 'end', up = false }:
   }
 
   return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: hears the keys of the items inside
     <div className="menu" ref={root} onKeyDown={open ? onKey : undefined}>
       <IconButton
         ref={button}
@@ -71,8 +72,7 @@ export function Menu({ label, icon = 'more', items, align = 'end', up = false }:
             <button
               key={item.label}
               type="button"
-              role={item.checked === undefined ? 'menuitem' : 'menuitemradio'}
-              aria-checked={item.checked}
+              {...(item.checked === undefined ? { role: 'menuitem' } : { role: 'menuitemradio', 'aria-checked': item.checked })}
               tabIndex={-1}
               data-danger={item.danger || undefined}
               onClick={() => {
@@ -81,7 +81,11 @@ export function Menu({ label, icon = 'more', items, align = 'end', up = false }:
                 item.onPick()
               }}
             >
-              {item.checked === undefined ? item.icon && <Icon name={item.icon} size={16} /> : <span className="menu-check">{item.checked && <Icon name="check" size={14} />}</span>}
+              {item.checked === undefined ? (
+                item.icon && <Icon name={item.icon} size={16} />
+              ) : (
+                <span className="menu-check">{item.checked && <Icon name="check" size={14} />}</span>
+              )}
               {item.label}
             </button>
           ))}

@@ -1,6 +1,7 @@
 /** Times that tick. Each is its own small component, so that a second's tick redraws a word and not a page. */
-import { useApp } from '../app-context.tsx'
+
 import type { Session } from '../api/contract.ts'
+import { useApp } from '../app-context.tsx'
 import { age, ago, countdown, fullDate, nearestDeadline } from '../format/time.ts'
 import { useStore } from '../live/observable.ts'
 

@@ -4,7 +4,17 @@ import { ApiError } from '../api/api-error.ts'
 import { Button } from './button.tsx'
 import { PortholeArt, type Weather } from './porthole-art.tsx'
 
-export function EmptyState({ title, children, action, weather = 'calm' }: { title: string; children?: ReactNode; action?: ReactNode; weather?: Weather }) {
+export function EmptyState({
+  title,
+  children,
+  action,
+  weather = 'calm',
+}: {
+  title: string
+  children?: ReactNode
+  action?: ReactNode
+  weather?: Weather
+}) {
   return (
     <div className="empty">
       <PortholeArt weather={weather} />

@@ -18,7 +18,7 @@ const slowFloorMs = 8_000
 
 export function afterClose(ended: Ended, random: () => number): Next {
   const reason = closeReason(ended.code)
-  if (reason.then === 'stop') return { kind: 'stop', words: reason.words }
+  if (reason.again === 'stop') return { kind: 'stop', words: reason.words }
   const wait = backoffDelay(Math.max(1, ended.failures), random, screenBackoff)
-  return { kind: 'retry', delayMs: reason.then === 'slowly' ? Math.max(slowFloorMs, wait) : wait, words: reason.words }
+  return { kind: 'retry', delayMs: reason.again === 'slowly' ? Math.max(slowFloorMs, wait) : wait, words: reason.words }
 }

@@ -14,7 +14,7 @@ interface ScreenViewProps {
   session: string
   /** A new generation is a new screen. */
   generation: number
-  role: 'view' | 'control'
+  rights: 'view' | 'control'
   look: ScreenLook
   label: string
   onState?: (state: ScreenState) => void
@@ -24,7 +24,17 @@ interface ScreenViewProps {
   ref?: Ref<ScreenHandle>
 }
 
-export function ScreenView({ session, generation, role, look, label, onState, onClipboard, small = false, ref }: ScreenViewProps) {
+export function ScreenView({
+  session,
+  generation,
+  rights,
+  look,
+  label,
+  onState,
+  onClipboard,
+  small = false,
+  ref,
+}: ScreenViewProps) {
   const { api } = useApp()
   const target = useRef<HTMLDivElement>(null)
   const connection = useRef<ScreenConnection | null>(null)
@@ -37,7 +47,7 @@ export function ScreenView({ session, generation, role, look, label, onState, on
     if (!target.current) return
     const live = connectScreen({
       target: target.current,
-      ticket: () => api.ticket(session, role),
+      ticket: () => api.ticket(session, rights),
       openSocket: (url, protocols) => new WebSocket(url, protocols),
       loadRfb: async () => (await import('@novnc/novnc')).default,
       look: latest.current.look,
@@ -59,7 +69,7 @@ export function ScreenView({ session, generation, role, look, label, onState, on
       live.stop()
       connection.current = null
     }
-  }, [session, generation, role, api])
+  }, [session, generation, rights, api])
 
   const { viewOnly, scale, quality, compression } = look
   useEffect(() => {
@@ -76,33 +86,35 @@ export function ScreenView({ session, generation, role, look, label, onState, on
       <div className="screen-target" ref={target} role="application" aria-label={label} />
       {state.phase !== 'live' && state.phase !== 'closed' && (
         <div className="screen-veil" role="status">
-          {state.phase === 'ended' ? (
-            <>
-              <p>{state.words}</p>
-              {!small && (
-                <Button size="small" icon="restart" onClick={() => connection.current?.retry()}>
-                  Connect again
-                </Button>
-              )}
-            </>
-          ) : state.phase === 'waiting' ? (
-            <>
-              <p>{state.words}</p>
-              {!small && (
-                <p className="screen-next">
-                  <Countdown until={state.retryAt} attempt={state.attempt} />
-                  <Button size="small" onClick={() => connection.current?.retry()}>
-                    Now
+          <div className="screen-veil-box">
+            {state.phase === 'ended' ? (
+              <>
+                <p>{state.words}</p>
+                {!small && (
+                  <Button size="small" icon="restart" onClick={() => connection.current?.retry()}>
+                    Connect again
                   </Button>
-                </p>
-              )}
-            </>
-          ) : (
-            <>
-              <span className="spinner" aria-hidden="true" />
-              {!small && <p>{state.attempt > 1 ? 'Connecting again…' : 'Connecting to the screen…'}</p>}
-            </>
-          )}
+                )}
+              </>
+            ) : state.phase === 'waiting' ? (
+              <>
+                <p>{state.words}</p>
+                {!small && (
+                  <p className="screen-next">
+                    <Countdown until={state.retryAt} attempt={state.attempt} />
+                    <Button size="small" onClick={() => connection.current?.retry()}>
+                      Now
+                    </Button>
+                  </p>
+                )}
+              </>
+            ) : (
+              <>
+                <span className="spinner" aria-hidden="true" />
+                {!small && <p>{state.attempt > 1 ? 'Connecting again…' : 'Connecting to the screen…'}</p>}
+              </>
+            )}
+          </div>
         </div>
       )}
     </div>

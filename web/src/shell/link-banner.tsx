@@ -15,7 +15,8 @@ export function LinkBanner() {
         <>
           <Icon name="warn" size={16} />
           <span>
-            {online ? 'The server does not answer.' : 'You are offline.'} What you see may be old. {online ? 'Trying again…' : 'It comes back by itself.'}
+            {online ? 'The server does not answer.' : 'You are offline.'} What you see may be old.{' '}
+            {online ? 'Trying again…' : 'It comes back by itself.'}
           </span>
         </>
       )}

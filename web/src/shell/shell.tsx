@@ -1,7 +1,7 @@
 /** Navigation around every page: a hull at the left, icons only when narrow, a bar at the bottom on phones. */
 import type { ReactNode } from 'react'
-import { allows, useApp } from '../app-context.tsx'
 import type { Me, Scope } from '../api/contract.ts'
+import { allows, useApp } from '../app-context.tsx'
 import { useStore } from '../live/observable.ts'
 import { Icon, type IconName } from '../parts/icons.tsx'
 import { Menu } from '../parts/menu.tsx'
@@ -37,7 +37,10 @@ interface ShellProps {
 export function Shell({ me, page, theme, onSignOut, children }: ShellProps) {
   const { live } = useApp()
   const chosen = useStore(theme.chosen, value => value)
-  const running = useStore(live.sessions, state => Object.values(state.entries).filter(one => one.value?.status === 'running').length)
+  const running = useStore(
+    live.sessions,
+    state => Object.values(state.entries).filter(one => one.value?.status === 'running').length,
+  )
   const current = page === 'session' ? 'sessions' : page
   const shown = entries.filter(entry => allows(me, entry.scope))
   const account = [

@@ -9,7 +9,7 @@ import { useStore } from '../../live/observable.ts'
 import { Button } from '../../parts/button.tsx'
 import { CodeBlock } from '../../parts/copy.tsx'
 import { Dialog } from '../../parts/dialog.tsx'
-import { TextField } from '../../parts/form.tsx'
+import { Segmented, TextField } from '../../parts/form.tsx'
 import { Icon } from '../../parts/icons.tsx'
 import { Notice, Skeleton } from '../../parts/states.tsx'
 import { nameFault } from './cluster-words.ts'
@@ -85,20 +85,45 @@ export function AddClusterDialog({ again, onClose }: { again?: Cluster; onClose:
   )
 }
 
+type Place = 'kubernetes' | 'local'
+
 function Install({ cluster, onClose }: { cluster: Cluster; onClose: () => void }) {
   const { live, clock } = useApp()
   const enrollment = cluster.enrollment
+  const [place, setPlace] = useState<Place>('kubernetes')
   const now = useStore(live.clusters, state => state.entries[cluster.id]?.value ?? cluster)
   // An agent that was already there when a new command was asked for is not the one that we wait for.
   const [wasOnline] = useState(now.status === 'online')
   const arrived = now.status === 'online' && !wasOnline
-  const left = useStore(clock.ticks, at => (enrollment ? Math.max(0, Math.floor((until(enrollment.expires_at, at) ?? 0) / 1000)) : 0))
+  const left = useStore(clock.ticks, at =>
+    enrollment ? Math.max(0, Math.floor((until(enrollment.expires_at, at) ?? 0) / 1000)) : 0,
+  )
   return (
     <>
       <div className="dialog-body form">
-        <p>Run this once, where you would run commands for the cluster. The agent dials out to this server; no port is opened.</p>
-        {enrollment ? <CodeBlock code={enrollment.command} label="Install command" /> : <Notice tone="bad">The server gave no command.</Notice>}
-        <p className="field-note">{left > 0 ? `The join token in it works once, for ${countdown(left * 1000)} more. It is shown only here.` : 'The join token in it has expired. Ask for a new command.'}</p>
+        <Segmented<Place>
+          label="Where"
+          chosen={place}
+          onChoose={setPlace}
+          choices={[
+            { key: 'kubernetes', label: 'Kubernetes' },
+            { key: 'local', label: 'A machine' },
+          ]}
+        />
+        <p>
+          {place === 'kubernetes' ? 'Run this once, where you would run kubectl for the cluster.' : 'Run this on the machine.'}{' '}
+          The agent dials out to this server; no port is opened.
+        </p>
+        {enrollment ? (
+          <CodeBlock code={place === 'local' ? enrollment.commands.local : enrollment.command} label="Install command" />
+        ) : (
+          <Notice tone="bad">The server gave no command.</Notice>
+        )}
+        <p className="field-note">
+          {left > 0
+            ? `The join token in it works once, for ${countdown(left * 1000)} more. It is shown only here.`
+            : 'The join token in it has expired. Ask for a new command.'}
+        </p>
         <div className="arrival" role="status" data-arrived={arrived || undefined}>
           {arrived ? (
             <>
@@ -106,7 +131,8 @@ function Install({ cluster, onClose }: { cluster: Cluster; onClose: () => void }
                 <Icon name="check" />
               </span>
               <span>
-                <strong>{now.name} is online.</strong> Agent {now.agent_version}, {now.capabilities?.runtime === 'local' ? 'on a machine' : 'on Kubernetes'}.
+                <strong>{now.name} is online.</strong> Agent {now.agent_version},{' '}
+                {now.capabilities?.runtime === 'local' ? 'on a machine' : 'on Kubernetes'}.
               </span>
             </>
           ) : (

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { Cluster } from '../../api/contract.ts'
 import { clusterWord, nameFault, share } from './cluster-words.ts'
 
 test.each([
@@ -10,11 +11,18 @@ test.each([
   ['offline', 'draining', 'Offline'],
   ['upgrading', 'open', 'upgrading'],
 ] as const)('%s and %s is %s', (status, scheduling, word) => {
-  expect(clusterWord({ status, scheduling }).word).toBe(word)
+  expect(clusterWord({ status: status as Cluster['status'], scheduling }).word).toBe(word)
 })
 
 test('a share needs something to compare with', () => {
-  expect([share(3, 12), share(20, 10), share(null, 10), share(3, null), share(3, 0), share(0, 5)]).toEqual([0.25, 1, null, null, null, 0])
+  expect([share(3, 12), share(20, 10), share(null, 10), share(3, null), share(3, 0), share(0, 5)]).toEqual([
+    0.25,
+    1,
+    null,
+    null,
+    null,
+    0,
+  ])
 })
 
 test.each([

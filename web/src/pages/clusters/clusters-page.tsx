@@ -8,7 +8,7 @@ import { fetched, gone } from '../../live/entities.ts'
 import { Button } from '../../parts/button.tsx'
 import { ConfirmDialog } from '../../parts/dialog.tsx'
 import { Menu, type MenuItem } from '../../parts/menu.tsx'
-import { Ago } from '../../parts/moments.tsx'
+import { Age, Ago } from '../../parts/moments.tsx'
 import { EmptyState, FailedState } from '../../parts/states.tsx'
 import { StatusBadge } from '../../parts/status-badge.tsx'
 import { Link } from '../../router.tsx'
@@ -55,7 +55,10 @@ export function ClustersPage({ me }: { me: Me }) {
   )
   return (
     <>
-      <PageHead title="Clusters" summary={clusters.value.length > 0 ? `${online} of ${clusters.value.length} online` : 'Where sessions run.'}>
+      <PageHead
+        title="Clusters"
+        summary={clusters.value.length > 0 ? `${online} of ${clusters.value.length} online` : 'Where sessions run.'}
+      >
         {add}
       </PageHead>
       {clusters.phase === 'failed' && clusters.value.length === 0 ? (
@@ -77,7 +80,9 @@ export function ClustersPage({ me }: { me: Me }) {
               key={cluster.id}
               cluster={cluster}
               mayAdmin={mayAdmin}
-              onSchedule={scheduling => (scheduling === 'draining' ? setAsking({ what: 'drain', cluster }) : void schedule(cluster, scheduling))}
+              onSchedule={scheduling =>
+                scheduling === 'draining' ? setAsking({ what: 'drain', cluster }) : void schedule(cluster, scheduling)
+              }
               onEnroll={() => setAsking({ what: 'enroll', cluster })}
               onRemove={() => setAsking({ what: 'remove', cluster })}
             />
@@ -87,13 +92,28 @@ export function ClustersPage({ me }: { me: Me }) {
       {asking?.what === 'add' && <AddClusterDialog onClose={() => setAsking(null)} />}
       {asking?.what === 'enroll' && <AddClusterDialog again={asking.cluster} onClose={() => setAsking(null)} />}
       {asking?.what === 'drain' && (
-        <ConfirmDialog title={`Drain ${asking.cluster.name}?`} verb="Drain" onClose={() => setAsking(null)} onConfirm={() => schedule(asking.cluster, 'draining')}>
-          <p>It takes no new sessions, and {sessionsOf(asking.cluster)} there {asking.cluster.load?.sessions === 1 ? 'is' : 'are'} ended. To let them finish, cordon it instead.</p>
+        <ConfirmDialog
+          title={`Drain ${asking.cluster.name}?`}
+          verb="Drain"
+          onClose={() => setAsking(null)}
+          onConfirm={() => schedule(asking.cluster, 'draining')}
+        >
+          <p>
+            It takes no new sessions, and {sessionsOf(asking.cluster)} there {asking.cluster.load?.sessions === 1 ? 'is' : 'are'}{' '}
+            ended. To let them finish, cordon it instead.
+          </p>
         </ConfirmDialog>
       )}
       {asking?.what === 'remove' && (
-        <ConfirmDialog title={`Remove ${asking.cluster.name}?`} verb="Remove" onClose={() => setAsking(null)} onConfirm={() => remove(asking.cluster)}>
-          <p>Its agent is locked out and this server forgets it. Uninstall the agent in the cluster to remove what it made there.</p>
+        <ConfirmDialog
+          title={`Remove ${asking.cluster.name}?`}
+          verb="Remove"
+          onClose={() => setAsking(null)}
+          onConfirm={() => remove(asking.cluster)}
+        >
+          <p>
+            Its agent is locked out and this server forgets it. Uninstall the agent in the cluster to remove what it made there.
+          </p>
         </ConfirmDialog>
       )}
     </>
@@ -120,7 +140,9 @@ function ClusterCard({ cluster, mayAdmin, onSchedule, onEnroll, onRemove }: Clus
     ...(cluster.scheduling === 'open' || !cluster.scheduling
       ? [{ label: 'Cordon: no new sessions', icon: 'pause' as const, onPick: () => onSchedule('cordoned') }]
       : [{ label: 'Take new sessions again', icon: 'start' as const, onPick: () => onSchedule('open') }]),
-    ...(cluster.scheduling === 'draining' ? [] : [{ label: 'Drain: end its sessions', icon: 'out' as const, onPick: () => onSchedule('draining') }]),
+    ...(cluster.scheduling === 'draining'
+      ? []
+      : [{ label: 'Drain: end its sessions', icon: 'out' as const, onPick: () => onSchedule('draining') }]),
     { label: 'New install command', icon: 'key', onPick: onEnroll },
     { label: 'Remove', icon: 'end', danger: true, onPick: onRemove },
   ]
@@ -130,7 +152,11 @@ function ClusterCard({ cluster, mayAdmin, onSchedule, onEnroll, onRemove }: Clus
         <div>
           <h2>{cluster.name}</h2>
           <p className="faint">
-            {capabilities ? (capabilities.runtime === 'local' ? 'This machine' : `Kubernetes ${capabilities.versions.kubernetes ?? ''}`) : 'Not connected yet'}
+            {capabilities
+              ? capabilities.runtime === 'local'
+                ? 'This machine'
+                : `Kubernetes ${capabilities.versions.kubernetes ?? ''}`
+              : 'Not connected yet'}
             {cluster.agent_version && ` · agent ${cluster.agent_version}`}
           </p>
         </div>
@@ -167,9 +193,15 @@ function ClusterCard({ cluster, mayAdmin, onSchedule, onEnroll, onRemove }: Clus
         </p>
       ))}
       <footer className="cluster-foot">
-        <span>
-          Seen <Ago at={cluster.last_seen_at} />
-        </span>
+        {cluster.status === 'online' && cluster.connected_at ? (
+          <span>
+            Connected for <Age at={cluster.connected_at} />
+          </span>
+        ) : (
+          <span>
+            Last seen <Ago at={cluster.last_seen_at} />
+          </span>
+        )}
         {load && <span>{count(load.streams, 'open stream')}</span>}
         <Link to={`/sessions?cluster=${encodeURIComponent(cluster.id)}`}>Its sessions</Link>
       </footer>
@@ -197,7 +229,16 @@ function Meter({ name, used, capacity, show }: MeterProps) {
         </span>
       </div>
       {part !== null && (
-        <div className="meter-track" role="meter" aria-label={name} aria-valuemin={0} aria-valuemax={100} aria-valuenow={Math.round(part * 100)} data-full={part >= 0.9 || undefined}>
+        // biome-ignore lint/a11y/useSemanticElements: a meter element cannot be styled alike in all browsers
+        <div
+          className="meter-track"
+          role="meter"
+          aria-label={name}
+          aria-valuemin={0}
+          aria-valuemax={100}
+          aria-valuenow={Math.round(part * 100)}
+          data-full={part >= 0.9 || undefined}
+        >
           <span style={{ inlineSize: `${Math.round(part * 100)}%` }} />
         </div>
       )}

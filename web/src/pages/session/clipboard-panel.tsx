@@ -35,7 +35,17 @@ export function ClipboardPanel({ policy, viewOnly, fromSession, onPaste, onType,
       <label className="clip-label" htmlFor="clip-in">
         To the session
       </label>
-      <textarea id="clip-in" ref={box} className="input" rows={4} value={text} disabled={viewOnly} placeholder="Paste or write here" spellCheck={false} onChange={event => setText(event.currentTarget.value)} />
+      <textarea
+        id="clip-in"
+        ref={box}
+        className="input"
+        rows={4}
+        value={text}
+        disabled={viewOnly}
+        placeholder="Paste or write here"
+        spellCheck={false}
+        onChange={event => setText(event.currentTarget.value)}
+      />
       <div className="clip-actions">
         <Button kind="primary" size="small" icon="paste" disabled={!text || !mayIn || viewOnly} onClick={() => onPaste(text)}>
           Paste

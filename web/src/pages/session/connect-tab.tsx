@@ -4,6 +4,7 @@ import type { Session } from '../../api/contract.ts'
 import { addressesOf, type Sample, type SampleTool, samplesFor } from '../../format/code-samples.ts'
 import { CodeBlock, CopyField } from '../../parts/copy.tsx'
 import { Segmented } from '../../parts/form.tsx'
+import { Notice } from '../../parts/states.tsx'
 
 const toolWords: Record<SampleTool, string> = { playwright: 'Playwright', cdp: 'CDP', api: 'HTTP', vnc: 'VNC' }
 const languageWords = { javascript: 'JavaScript', python: 'Python', curl: 'curl' } as const
@@ -19,6 +20,7 @@ export function ConnectTab({ session }: { session: Session }) {
   const sample = ofTool.find(one => one.language === language) ?? ofTool[0]
   return (
     <div className="connect">
+      {session.status !== 'running' && <Notice>These work while the session runs.</Notice>}
       <div className="connect-addresses">
         {addresses.playwright && <CopyField label="Playwright" value={addresses.playwright} />}
         {addresses.cdp && <CopyField label="CDP" value={addresses.cdp} />}
@@ -26,7 +28,12 @@ export function ConnectTab({ session }: { session: Session }) {
         <CopyField label="This page" value={addresses.view} />
       </div>
       <div className="connect-choices">
-        <Segmented<SampleTool> label="Tool" chosen={tool} onChoose={setTool} choices={tools.map(key => ({ key, label: toolWords[key] }))} />
+        <Segmented<SampleTool>
+          label="Tool"
+          chosen={tool}
+          onChoose={setTool}
+          choices={tools.map(key => ({ key, label: toolWords[key] }))}
+        />
         {ofTool.length > 1 && (
           <Segmented<Sample['language']>
             label="Language"
@@ -43,7 +50,8 @@ export function ConnectTab({ session }: { session: Session }) {
         </>
       )}
       <p className="field-note">
-        Put a token with the scope <code>sessions:connect</code> into <code>PORTHOLE_TOKEN</code>. {version && `The session runs Playwright ${version}: the client's minor version must match.`}
+        Put a token with the scope <code>sessions:connect</code> into <code>PORTHOLE_TOKEN</code>.{' '}
+        {version && `The session runs Playwright ${version}: the client's minor version must match.`}
       </p>
     </div>
   )

@@ -96,7 +96,10 @@ export function DetailsTab({ session, clusterName }: { session: Session; cluster
             {pod.containers.map(container => (
               <li key={container.name}>
                 <strong className="mono">{container.name}</strong>
-                <StatusBadge word={container.ready ? 'Ready' : safeLine(container.state)} tone={container.ready ? 'good' : container.reason ? 'bad' : 'wait'} />
+                <StatusBadge
+                  word={container.ready ? 'Ready' : safeLine(container.state)}
+                  tone={container.ready ? 'good' : container.reason ? 'bad' : 'wait'}
+                />
                 {container.restarts > 0 && <span className="faint">{container.restarts} restarts</span>}
                 {container.reason && <p>{safeLine(container.reason)}</p>}
               </li>

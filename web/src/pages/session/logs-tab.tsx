@@ -70,10 +70,21 @@ export function LogsTab({ session }: { session: Session }) {
     <div className="logs">
       <div className="logs-tools">
         <span className="faint" role="status">
-          {phase.word === 'opening' ? 'Opening…' : phase.word === 'following' ? 'Following' : phase.word === 'ended' ? 'End of the log' : ''}
+          {phase.word === 'opening'
+            ? 'Opening…'
+            : phase.word === 'following'
+              ? 'Following'
+              : phase.word === 'ended'
+                ? 'End of the log'
+                : ''}
         </span>
         {containers.length > 1 && (
-          <select className="select" aria-label="Container" value={container} onChange={event => setContainer(event.currentTarget.value)}>
+          <select
+            className="select"
+            aria-label="Container"
+            value={container}
+            onChange={event => setContainer(event.currentTarget.value)}
+          >
             <option value="">Main container</option>
             {containers.map(name => (
               <option key={name}>{name}</option>
@@ -82,7 +93,12 @@ export function LogsTab({ session }: { session: Session }) {
         )}
         <span className="filters-rest" />
         <Switch label="Wrap" on={wrap} onSwitch={setWrap} />
-        <Button size="small" icon="download" disabled={!text} onClick={() => save(new Blob([`${text}\n`], { type: 'text/plain' }), `${session.id}.log`)}>
+        <Button
+          size="small"
+          icon="download"
+          disabled={!text}
+          onClick={() => save(new Blob([`${text}\n`], { type: 'text/plain' }), `${session.id}.log`)}
+        >
           Save
         </Button>
       </div>
@@ -94,12 +110,11 @@ export function LogsTab({ session }: { session: Session }) {
           </button>
         </Notice>
       )}
-      <div className="logs-frame">
-        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region must be reachable by keyboard */}
+      <section className="logs-frame" aria-label="Log">
         <pre
           ref={box}
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region must be reachable by keyboard
           tabIndex={0}
-          aria-label="Log"
           data-wrap={wrap || undefined}
           onScroll={event => {
             const at = event.currentTarget
@@ -114,7 +129,7 @@ export function LogsTab({ session }: { session: Session }) {
             To the end
           </Button>
         )}
-      </div>
+      </section>
     </div>
   )
 }

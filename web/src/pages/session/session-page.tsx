@@ -53,7 +53,11 @@ export function SessionPage({ id, me }: { id: string; me: Me }) {
   if (session) return <OpenSession session={session} me={me} />
   if (deleted || (asked.error instanceof ApiError && asked.error.status === 404)) {
     return (
-      <EmptyState weather="night" title={last.current ? `${titleOf(last.current)} is gone` : 'There is no such session'} action={<Link to="/sessions">To the sessions</Link>}>
+      <EmptyState
+        weather="night"
+        title={last.current ? `${titleOf(last.current)} is gone` : 'There is no such session'}
+        action={<Link to="/sessions">To the sessions</Link>}
+      >
         {last.current ? 'It was ended and its files deleted.' : 'It was ended, or it belongs to someone else.'}
       </EmptyState>
     )
@@ -77,7 +81,7 @@ export function SessionPage({ id, me }: { id: string; me: Me }) {
 function OpenSession({ session, me }: { session: Session; me: Me }) {
   const app = useApp()
   const clusters = useClusters(allows(me, 'clusters:read'))
-  const [tab, setTab] = useState<TabKey>('connect')
+  const [tab, setTab] = useState<TabKey>(session.status === 'running' ? 'connect' : 'history')
   const [panel, setPanel] = useState(recall('porthole.panel') !== 'closed')
   const [ending, setEnding] = useState(false)
   const actions = useMemo(() => sessionActions(app), [app])

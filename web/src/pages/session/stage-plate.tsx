@@ -5,7 +5,13 @@ import { reasonOf, wordFor } from '../../format/session-words.ts'
 import { PortholeArt, type Weather } from '../../parts/porthole-art.tsx'
 import { Timeline } from './timeline.tsx'
 
-const weather: Record<string, Weather> = { failed: 'night', unreachable: 'fog', queued: 'fog', stopped: 'night', expired: 'night' }
+const weather: Record<string, Weather> = {
+  failed: 'night',
+  unreachable: 'fog',
+  queued: 'fog',
+  stopped: 'night',
+  expired: 'night',
+}
 const headings: Record<string, string> = {
   queued: 'Waiting in line',
   starting: 'Starting',

@@ -7,11 +7,11 @@ import { titleOf } from '../../format/session-words.ts'
 import { IconButton } from '../../parts/button.tsx'
 import { Segmented } from '../../parts/form.tsx'
 import { Menu } from '../../parts/menu.tsx'
-import { recall, remember } from '../../shell/theme.ts'
 import { keysym } from '../../screen/keysyms.ts'
 import type { ScreenLook, ScreenState } from '../../screen/screen-connection.ts'
 import { type ScreenHandle, ScreenView } from '../../screen/screen-view.tsx'
 import { watchStageKeys } from '../../screen/stage-keys.ts'
+import { recall, remember } from '../../shell/theme.ts'
 import { ClipboardPanel } from './clipboard-panel.tsx'
 import { pasteInto, pressTogether, typeInto } from './remote-input.ts'
 import { SoftKeyboard } from './soft-keyboard.tsx'
@@ -119,7 +119,9 @@ export function Stage({ session, mayControl, actions, panelOpen, onPanel }: Stag
             choices={[
               { key: 'fit', label: 'Fit', icon: 'fit', title: 'Fit the picture' },
               { key: 'actual', label: 'Actual size', icon: 'actual', title: 'Actual size, 1:1' },
-              ...(mayControl && !watchOnly ? [{ key: 'match' as const, label: 'Match', icon: 'match' as const, title: 'Resize the session to this window' }] : []),
+              ...(mayControl && !watchOnly
+                ? [{ key: 'match' as const, label: 'Match', icon: 'match' as const, title: 'Resize the session to this window' }]
+                : []),
             ]}
           />
           {session.display && (
@@ -129,17 +131,31 @@ export function Stage({ session, mayControl, actions, panelOpen, onPanel }: Stag
           )}
           {mayControl && (
             <label className="watch-toggle">
-              <input type="checkbox" checked={watchOnly} onChange={event => setWatchOnly(event.currentTarget.checked)} /> Watch only
+              <input type="checkbox" checked={watchOnly} onChange={event => setWatchOnly(event.currentTarget.checked)} /> Watch
+              only
             </label>
           )}
           <span className="stage-tools-rest" />
           {mayControl && (
             <>
-              <IconButton label="Clipboard" icon="paste" aria-expanded={clipOpen} disabled={!live} onClick={() => setClipOpen(!clipOpen)} />
-              <IconButton className="touch-only" label="Keyboard" icon="keyboard" aria-pressed={keyboardOpen} disabled={!live} onClick={() => setKeyboardOpen(!keyboardOpen)} />
+              <IconButton
+                label="Clipboard"
+                icon="paste"
+                aria-expanded={clipOpen}
+                disabled={!live}
+                onClick={() => setClipOpen(!clipOpen)}
+              />
+              <IconButton
+                className="touch-only"
+                label="Keyboard"
+                icon="keyboard"
+                aria-pressed={keyboardOpen}
+                disabled={!live}
+                onClick={() => setKeyboardOpen(!keyboardOpen)}
+              />
               <Menu
                 label="Send keys"
-                icon="keyboard"
+                icon="keycap"
                 items={specialKeys.map(key => ({
                   label: key.label,
                   onPick: () => {
@@ -164,8 +180,18 @@ export function Stage({ session, mayControl, actions, panelOpen, onPanel }: Stag
             }))}
           />
           <IconButton label="Save a screenshot" icon="camera" onClick={() => void download()} />
-          <IconButton className="panel-toggle" label={panelOpen ? 'Hide the panel' : 'Show the panel'} icon="panel" aria-pressed={panelOpen} onClick={() => onPanel(!panelOpen)} />
-          <IconButton label={full.on ? 'Leave full screen' : 'Full screen'} icon={full.on ? 'unfull' : 'full'} onClick={full.toggle} />
+          <IconButton
+            className="panel-toggle"
+            label={panelOpen ? 'Hide the panel' : 'Show the panel'}
+            icon="panel"
+            aria-pressed={panelOpen}
+            onClick={() => onPanel(!panelOpen)}
+          />
+          <IconButton
+            label={full.on ? 'Leave full screen' : 'Full screen'}
+            icon={full.on ? 'unfull' : 'full'}
+            onClick={full.toggle}
+          />
         </div>
       )}
       <div className="stage-well">
@@ -174,7 +200,7 @@ export function Stage({ session, mayControl, actions, panelOpen, onPanel }: Stag
             ref={screen}
             session={session.id}
             generation={session.generation}
-            role={mayControl ? 'control' : 'view'}
+            rights={mayControl ? 'control' : 'view'}
             look={look}
             label={`Live screen of ${title}. ${viewOnly ? 'View only.' : 'Takes the keyboard while it has the focus; Ctrl+Alt+Shift gives it back.'}`}
             onState={state => setPhase(state.phase)}
@@ -196,7 +222,9 @@ export function Stage({ session, mayControl, actions, panelOpen, onPanel }: Stag
             onClose={() => setClipOpen(false)}
           />
         )}
-        {keyboardOpen && live && <SoftKeyboard rfb={() => screen.current?.rfb() ?? null} onClose={() => setKeyboardOpen(false)} />}
+        {keyboardOpen && live && (
+          <SoftKeyboard rfb={() => screen.current?.rfb() ?? null} onClose={() => setKeyboardOpen(false)} />
+        )}
       </div>
     </section>
   )
@@ -211,7 +239,8 @@ function useFullScreen(element: React.RefObject<HTMLElement | null>) {
   }, [element])
   return {
     on,
-    toggle: () => void (document.fullscreenElement ? document.exitFullscreen() : element.current?.requestFullscreen())?.catch(() => {}),
+    toggle: () =>
+      void (document.fullscreenElement ? document.exitFullscreen() : element.current?.requestFullscreen())?.catch(() => {}),
   }
 }
 

@@ -13,7 +13,12 @@ export function Timeline({ session, compact = false }: { session: Session; compa
         const took = before ? Date.parse(phase.at) - Date.parse(before.at) : null
         const last = index === phases.length - 1
         return (
-          <li key={`${phase.phase} ${phase.at}`} data-last={last || undefined} data-tone={last ? word.tone : undefined} data-moving={(last && word.moving) || undefined}>
+          <li
+            key={`${phase.phase} ${phase.at}`}
+            data-last={last || undefined}
+            data-tone={last ? word.tone : undefined}
+            data-moving={(last && word.moving) || undefined}
+          >
             <span className="timeline-word">{phaseWord(phase.phase)}</span>
             {took !== null && <span className="timeline-lap">+{lap(took)}</span>}
             {!compact && (

@@ -24,7 +24,8 @@ export function useAsked<T>(initial: T, ask: (signal: AbortSignal) => Promise<T>
     ask(stop.signal)
       .then(value => setState({ value, phase: 'ready', error: null }))
       .catch(error => {
-        if (!stop.signal.aborted) setState(current => ({ ...current, phase: current.phase === 'ready' ? 'ready' : 'failed', error }))
+        if (!stop.signal.aborted)
+          setState(current => ({ ...current, phase: current.phase === 'ready' ? 'ready' : 'failed', error }))
       })
     return () => stop.abort()
   }, [key, resync, again])

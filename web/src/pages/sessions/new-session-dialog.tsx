@@ -71,16 +71,50 @@ export function NewSessionDialog({ templates, clusters, onClose }: NewSessionPro
     <Dialog title="New session" onClose={onClose} wide light={false}>
       <form onSubmit={submit} noValidate>
         <div className="dialog-body form">
-          <TemplateCards templates={templates} clusters={clusters} chosen={draft.template} onChoose={template => set({ template })} fault={fault('template')} />
+          <TemplateCards
+            templates={templates}
+            clusters={clusters}
+            chosen={draft.template}
+            onChoose={template => set({ template })}
+            fault={fault('template')}
+          />
           <div className="form-pair">
-            <TextField label="Name" optional value={draft.name} onText={name => set({ name })} error={fault('name')} maxLength={100} placeholder="checkout-test" hint="The same name finds the same running session." />
+            <TextField
+              label="Name"
+              optional
+              value={draft.name}
+              onText={name => set({ name })}
+              error={fault('name')}
+              maxLength={100}
+              placeholder="checkout-test"
+              hint="The same name finds the same running session."
+            />
             {kind === 'browser' && (
-              <TextField label="First page" optional value={draft.startUrl} onText={startUrl => set({ startUrl })} error={fault('start_url')} placeholder="example.com" inputMode="url" autoCapitalize="off" spellCheck={false} />
+              <TextField
+                label="First page"
+                optional
+                value={draft.startUrl}
+                onText={startUrl => set({ startUrl })}
+                error={fault('start_url')}
+                placeholder="example.com"
+                inputMode="url"
+                autoCapitalize="off"
+                spellCheck={false}
+              />
             )}
           </div>
           <div className="form-pair">
-            {!(kind === 'browser' && draft.headless) && <SizeField draft={draft} template={template} set={set} fault={fault('display')} />}
-            <SpanField label="Ends after" span={draft.ttl} minutes={draft.ttlMinutes} byTemplate={template?.ttl_seconds} fault={fault('ttl_seconds')} onChange={(ttl, ttlMinutes) => set({ ttl, ttlMinutes })} />
+            {!(kind === 'browser' && draft.headless) && (
+              <SizeField draft={draft} template={template} set={set} fault={fault('display')} />
+            )}
+            <SpanField
+              label="Ends after"
+              span={draft.ttl}
+              minutes={draft.ttlMinutes}
+              byTemplate={template?.ttl_seconds}
+              fault={fault('ttl_seconds')}
+              onChange={(ttl, ttlMinutes) => set({ ttl, ttlMinutes })}
+            />
           </div>
           <details className="more" open={more} onToggle={event => setMore(event.currentTarget.open)}>
             <summary>
@@ -88,10 +122,23 @@ export function NewSessionDialog({ templates, clusters, onClose }: NewSessionPro
             </summary>
             <div className="form">
               <div className="form-pair">
-                <SpanField label="Ends when idle for" span={draft.idle} minutes={draft.idleMinutes} byTemplate={template?.idle_timeout_seconds} fault={fault('idle_timeout_seconds')} onChange={(idle, idleMinutes) => set({ idle, idleMinutes })} />
+                <SpanField
+                  label="Ends when idle for"
+                  span={draft.idle}
+                  minutes={draft.idleMinutes}
+                  byTemplate={template?.idle_timeout_seconds}
+                  fault={fault('idle_timeout_seconds')}
+                  onChange={(idle, idleMinutes) => set({ idle, idleMinutes })}
+                />
                 <Field label="Cluster" error={fault('cluster')} hint="By itself: the least loaded one that can.">
                   {({ id, describedBy }) => (
-                    <select id={id} className="select" aria-describedby={describedBy} value={draft.cluster} onChange={event => set({ cluster: event.currentTarget.value })}>
+                    <select
+                      id={id}
+                      className="select"
+                      aria-describedby={describedBy}
+                      value={draft.cluster}
+                      onChange={event => set({ cluster: event.currentTarget.value })}
+                    >
                       <option value="">Choose for me</option>
                       {clusters.map(cluster => (
                         <option key={cluster.id} value={cluster.id}>
@@ -104,12 +151,41 @@ export function NewSessionDialog({ templates, clusters, onClose }: NewSessionPro
                 </Field>
               </div>
               <div className="form-pair">
-                <TextField label="CPU limit" optional value={draft.cpu} onText={cpu => set({ cpu })} error={fault('resources')} placeholder="2" className="mono" />
-                <TextField label="Memory limit" optional value={draft.memory} onText={memory => set({ memory })} placeholder="2Gi" className="mono" />
+                <TextField
+                  label="CPU limit"
+                  optional
+                  value={draft.cpu}
+                  onText={cpu => set({ cpu })}
+                  error={fault('resources')}
+                  placeholder="2"
+                  className="mono"
+                />
+                <TextField
+                  label="Memory limit"
+                  optional
+                  value={draft.memory}
+                  onText={memory => set({ memory })}
+                  placeholder="2Gi"
+                  className="mono"
+                />
               </div>
-              <TextField label="Labels" optional value={draft.labels} onText={labels => set({ labels })} error={fault('labels')} placeholder="team=payments, run=7" className="mono" spellCheck={false} />
+              <TextField
+                label="Labels"
+                optional
+                value={draft.labels}
+                onText={labels => set({ labels })}
+                error={fault('labels')}
+                placeholder="team=payments, run=7"
+                className="mono"
+                spellCheck={false}
+              />
               {kind === 'browser' && (
-                <Switch label="Headless" hint="No screen: for scripts only, and lighter." on={draft.headless} onSwitch={headless => set({ headless })} />
+                <Switch
+                  label="Headless"
+                  hint="No screen: for scripts only, and lighter."
+                  on={draft.headless}
+                  onSwitch={headless => set({ headless })}
+                />
               )}
             </div>
           </details>
@@ -152,10 +228,18 @@ function TemplateCards({ templates, clusters, chosen, onChoose, fault }: Templat
   return (
     <fieldset className="templates" aria-busy={templates.phase === 'loading'}>
       <legend className="unseen">Template</legend>
-      {templates.phase === 'loading' && templates.value.length === 0 && ['a', 'b'].map(key => <Skeleton key={key} height="76px" />)}
+      {templates.phase === 'loading' &&
+        templates.value.length === 0 &&
+        ['a', 'b'].map(key => <Skeleton key={key} height="76px" />)}
       {templates.value.map(template => (
         <label key={template.id} className="template">
-          <input type="radio" name="template" value={template.id} checked={template.id === chosen} onChange={() => onChoose(template.id)} />
+          <input
+            type="radio"
+            name="template"
+            value={template.id}
+            checked={template.id === chosen}
+            onChange={() => onChoose(template.id)}
+          />
           <span className="template-card">
             <span className="template-icon">
               <Icon name={template.kind} size={20} />
@@ -166,7 +250,9 @@ function TemplateCards({ templates, clusters, chosen, onChoose, fault }: Templat
           </span>
         </label>
       ))}
-      {templates.phase === 'ready' && templates.value.length === 0 && <Notice tone="warn">There is no template yet: an admin makes them with PUT /v1/templates.</Notice>}
+      {templates.phase === 'ready' && templates.value.length === 0 && (
+        <Notice tone="warn">There is no template yet: an admin makes them with PUT /v1/templates.</Notice>
+      )}
       {fault && <p className="field-note">{fault}</p>}
     </fieldset>
   )
@@ -185,7 +271,13 @@ function SizeField({ draft, template, set, fault }: SizeFieldProps) {
     <Field label="Screen" error={fault}>
       {({ id, describedBy }) => (
         <div className="joined">
-          <select id={id} className="select" aria-describedby={describedBy} value={draft.size} onChange={event => set({ size: event.currentTarget.value as Size })}>
+          <select
+            id={id}
+            className="select"
+            aria-describedby={describedBy}
+            value={draft.size}
+            onChange={event => set({ size: event.currentTarget.value as Size })}
+          >
             <option value="template">As the template{usual}</option>
             <option value="1280x720">1280 × 720</option>
             <option value="1440x900">1440 × 900</option>
@@ -195,9 +287,21 @@ function SizeField({ draft, template, set, fault }: SizeFieldProps) {
           </select>
           {draft.size === 'custom' && (
             <>
-              <input className="input short" inputMode="numeric" aria-label="Width" value={draft.width} onChange={event => set({ width: event.currentTarget.value })} />
+              <input
+                className="input short"
+                inputMode="numeric"
+                aria-label="Width"
+                value={draft.width}
+                onChange={event => set({ width: event.currentTarget.value })}
+              />
               <span aria-hidden="true">×</span>
-              <input className="input short" inputMode="numeric" aria-label="Height" value={draft.height} onChange={event => set({ height: event.currentTarget.value })} />
+              <input
+                className="input short"
+                inputMode="numeric"
+                aria-label="Height"
+                value={draft.height}
+                onChange={event => set({ height: event.currentTarget.value })}
+              />
             </>
           )}
         </div>
@@ -221,7 +325,13 @@ function SpanField({ label, span, minutes, byTemplate, fault, onChange }: SpanFi
     <Field label={label} error={fault}>
       {({ id, describedBy }) => (
         <div className="joined">
-          <select id={id} className="select" aria-describedby={describedBy} value={span} onChange={event => onChange(event.currentTarget.value as Span, minutes)}>
+          <select
+            id={id}
+            className="select"
+            aria-describedby={describedBy}
+            value={span}
+            onChange={event => onChange(event.currentTarget.value as Span, minutes)}
+          >
             <option value="template">As the template{usual}</option>
             <option value="900">15 minutes</option>
             <option value="3600">1 hour</option>
@@ -232,7 +342,13 @@ function SpanField({ label, span, minutes, byTemplate, fault, onChange }: SpanFi
           </select>
           {span === 'custom' && (
             <>
-              <input className="input short" inputMode="decimal" aria-label={`${label}, minutes`} value={minutes} onChange={event => onChange(span, event.currentTarget.value)} />
+              <input
+                className="input short"
+                inputMode="decimal"
+                aria-label={`${label}, minutes`}
+                value={minutes}
+                onChange={event => onChange(span, event.currentTarget.value)}
+              />
               <span>min</span>
             </>
           )}

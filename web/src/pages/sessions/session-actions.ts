@@ -1,6 +1,7 @@
 /** What the buttons do. Each shows its effect at once and takes it back, with a word, if the server refuses. */
-import type { AppParts } from '../../app-context.tsx'
+
 import type { Session } from '../../api/contract.ts'
+import type { AppParts } from '../../app-context.tsx'
 import { expectedStatus, type SessionAction, titleOf } from '../../format/session-words.ts'
 import { fetched, gone, pend } from '../../live/entities.ts'
 

@@ -92,8 +92,14 @@ function Plate({ session, reason }: { session: Session; reason: string }) {
   }
   return (
     <div className="plate" data-tone={word.tone}>
-      {word.moving ? <span className="plate-ring" aria-hidden="true" /> : <Icon name={plateIcon[word.tone] ?? 'stop'} size={22} />}
-      <span>{session.status === 'starting' && phase && !session.status_reason ? phaseWord(phase.phase) : reason || word.word}</span>
+      {word.moving ? (
+        <span className="plate-ring" aria-hidden="true" />
+      ) : (
+        <Icon name={plateIcon[word.tone] ?? 'stop'} size={22} />
+      )}
+      <span>
+        {session.status === 'starting' && phase && !session.status_reason ? phaseWord(phase.phase) : reason || word.word}
+      </span>
     </div>
   )
 }

@@ -78,7 +78,8 @@ test.each([
 })
 
 test('a template can run where a cluster that is online has its kind and browser', () => {
-  const cluster = (status: string, kinds: string[], browsers: string[]) => ({ status, capabilities: { kinds, browsers } }) as unknown as Cluster
+  const cluster = (status: string, kinds: string[], browsers: string[]) =>
+    ({ status, capabilities: { kinds, browsers } }) as unknown as Cluster
   const webkit = { kind: 'browser', browser: 'webkit' } as const
   expect(servable(webkit, [])).toBe(true)
   expect(servable(webkit, [cluster('online', ['browser'], ['chromium'])])).toBe(false)

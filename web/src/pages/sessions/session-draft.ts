@@ -69,7 +69,10 @@ export function requestOf(draft: SessionDraft, kind: Template['kind']): Request 
   const idle = secondsOf(draft.idle, draft.idleMinutes, 'idle_timeout_seconds', faults)
   if (idle !== undefined) body.idle_timeout_seconds = idle
   if (draft.cluster) body.cluster = draft.cluster
-  const resources = { ...(draft.cpu.trim() ? { cpu: draft.cpu.trim() } : {}), ...(draft.memory.trim() ? { memory: draft.memory.trim() } : {}) }
+  const resources = {
+    ...(draft.cpu.trim() ? { cpu: draft.cpu.trim() } : {}),
+    ...(draft.memory.trim() ? { memory: draft.memory.trim() } : {}),
+  }
   if (Object.keys(resources).length > 0) body.resources = resources
   const labels = labelsOf(draft.labels, faults)
   if (Object.keys(labels).length > 0) body.labels = labels

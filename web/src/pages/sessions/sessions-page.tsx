@@ -62,7 +62,7 @@ export function SessionsPage({ me }: { me: Me }) {
         )}
       </PageHead>
 
-      <div className="filters tip-end" role="search">
+      <search className="filters tip-end">
         <Segmented<Group>
           label="Show"
           chosen={filter.group}
@@ -76,9 +76,19 @@ export function SessionsPage({ me }: { me: Me }) {
         <label className="search">
           <Icon name="search" size={16} />
           <span className="unseen">Search by name, id, user or label</span>
-          <input type="search" placeholder="Name, id, user, label" value={text} onChange={event => search.set({ q: event.currentTarget.value })} />
+          <input
+            type="search"
+            placeholder="Name, id, user, label"
+            value={text}
+            onChange={event => search.set({ q: event.currentTarget.value })}
+          />
         </label>
-        <select className="select" aria-label="Template" value={filter.template} onChange={event => search.set({ template: event.currentTarget.value })}>
+        <select
+          className="select"
+          aria-label="Template"
+          value={filter.template}
+          onChange={event => search.set({ template: event.currentTarget.value })}
+        >
           <option value="">All templates</option>
           {templates.value.map(template => (
             <option key={template.id} value={template.id}>
@@ -87,7 +97,12 @@ export function SessionsPage({ me }: { me: Me }) {
           ))}
         </select>
         {clusters.value.length > 1 && (
-          <select className="select" aria-label="Cluster" value={filter.cluster} onChange={event => search.set({ cluster: event.currentTarget.value })}>
+          <select
+            className="select"
+            aria-label="Cluster"
+            value={filter.cluster}
+            onChange={event => search.set({ cluster: event.currentTarget.value })}
+          >
             <option value="">All clusters</option>
             {clusters.value.map(cluster => (
               <option key={cluster.id} value={cluster.id}>
@@ -110,12 +125,17 @@ export function SessionsPage({ me }: { me: Me }) {
             { key: 'rows', label: 'Rows', icon: 'rows' },
           ]}
         />
-      </div>
+      </search>
 
       {loaded.phase === 'failed' && sessions.length === 0 ? (
         <FailedState error={loaded.error ?? new Error('Unknown fault')} onRetry={retry} />
       ) : !firstLoad && sessions.length === 0 ? (
-        <NoSessions filtered={filtered} group={filter.group} onClear={() => search.set({ q: '', template: '', cluster: '' })} {...(mayWrite ? { onCreate: () => setCreating(true) } : {})} />
+        <NoSessions
+          filtered={filtered}
+          group={filter.group}
+          onClear={() => search.set({ q: '', template: '', cluster: '' })}
+          {...(mayWrite ? { onCreate: () => setCreating(true) } : {})}
+        />
       ) : (
         <ul className="cards" data-layout={layout} aria-busy={firstLoad}>
           {firstLoad && ['a', 'b', 'c', 'd', 'e', 'f'].map(key => <CardSkeleton key={key} />)}
@@ -142,7 +162,12 @@ export function SessionsPage({ me }: { me: Me }) {
 
       {creating && <NewSessionDialog templates={templates} clusters={clusters.value} onClose={() => setCreating(false)} />}
       {ending && (
-        <ConfirmDialog title={`End ${titleOf(ending)}?`} verb="End and delete" onClose={() => setEnding(null)} onConfirm={async () => void (await actions.run('end', ending))}>
+        <ConfirmDialog
+          title={`End ${titleOf(ending)}?`}
+          verb="End and delete"
+          onClose={() => setEnding(null)}
+          onConfirm={async () => void (await actions.run('end', ending))}
+        >
           <p>Its programs are closed and its files deleted, unless they live on a volume. To keep them, stop it instead.</p>
         </ConfirmDialog>
       )}
@@ -159,7 +184,8 @@ function Summary() {
   const { live } = useApp()
   const words = useStore(live.sessions, state => {
     const tally: Record<string, number> = {}
-    for (const entry of Object.values(state.entries)) if (entry.value) tally[entry.value.status] = (tally[entry.value.status] ?? 0) + 1
+    for (const entry of Object.values(state.entries))
+      if (entry.value) tally[entry.value.status] = (tally[entry.value.status] ?? 0) + 1
     const parts = (['running', 'starting', 'queued', 'unreachable', 'failed'] as const).flatMap(status =>
       tally[status] ? [`${tally[status]} ${status}`] : [],
     )
@@ -183,7 +209,8 @@ function NoSessions({ filtered, group, onClear, onCreate }: NoSessionsProps) {
       </EmptyState>
     )
   }
-  if (group === 'ended') return <EmptyState title="Nothing has ended yet">Stopped, failed and expired sessions are listed here.</EmptyState>
+  if (group === 'ended')
+    return <EmptyState title="Nothing has ended yet">Stopped, failed and expired sessions are listed here.</EmptyState>
   return (
     <EmptyState
       title="Calm sea"

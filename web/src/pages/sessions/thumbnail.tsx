@@ -53,7 +53,9 @@ export function useOnScreen(box: React.RefObject<Element | null>, margin = '120p
   useEffect(() => {
     const element = box.current
     if (!element) return
-    const observer = new IntersectionObserver(entries => setInView(entries.at(-1)?.isIntersecting ?? false), { rootMargin: margin })
+    const observer = new IntersectionObserver(entries => setInView(entries.at(-1)?.isIntersecting ?? false), {
+      rootMargin: margin,
+    })
     observer.observe(element)
     return () => observer.disconnect()
   }, [box, margin])

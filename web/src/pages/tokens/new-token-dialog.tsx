@@ -10,7 +10,6 @@ import { Notice } from '../../parts/states.tsx'
 import { offeredScopes, presets, sameScopes, scopeWords } from './scope-words.ts'
 import { bodyOfSpan, offeredSpans } from './token-spans.ts'
 
-
 interface NewTokenProps {
   me: Me
   onMade: (token: Token) => void
@@ -39,7 +38,11 @@ export function NewTokenDialog({ me, onMade, onClose }: NewTokenProps) {
       onMade(await api.createToken({ name: name.trim(), scopes: [...scopes], ...bodyOfSpan(span) }))
     } catch (error) {
       setBusy(false)
-      setFaults(error instanceof ApiError && error.fields.size > 0 ? error.fields : new Map([['', error instanceof Error ? error.message : String(error)]]))
+      setFaults(
+        error instanceof ApiError && error.fields.size > 0
+          ? error.fields
+          : new Map([['', error instanceof Error ? error.message : String(error)]]),
+      )
     }
   }
   const other = [...faults].filter(([field]) => field !== 'name' && field !== 'scopes')
@@ -77,7 +80,10 @@ export function NewTokenDialog({ me, onMade, onClose }: NewTokenProps) {
               label="Kind of token"
               chosen={preset}
               onChoose={key => setScopes(usable.find(one => one.key === key)?.scopes ?? scopes)}
-              choices={[...usable.map(one => ({ key: one.key, label: one.label, title: one.words })), { key: 'own', label: 'Own choice' }]}
+              choices={[
+                ...usable.map(one => ({ key: one.key, label: one.label, title: one.words })),
+                { key: 'own', label: 'Own choice' },
+              ]}
             />
           )}
           <div className="scopes">
@@ -106,7 +112,9 @@ export function NewTokenDialog({ me, onMade, onClose }: NewTokenProps) {
             ))}
           </div>
           {faults.get('scopes') && <Notice tone="bad">{faults.get('scopes')}</Notice>}
-          {other.length > 0 && <Notice tone="bad">{other.map(([field, words]) => (field ? `${field}: ${words}` : words)).join(' · ')}</Notice>}
+          {other.length > 0 && (
+            <Notice tone="bad">{other.map(([field, words]) => (field ? `${field}: ${words}` : words)).join(' · ')}</Notice>
+          )}
         </div>
         <footer className="dialog-foot">
           <Button onClick={onClose}>Cancel</Button>

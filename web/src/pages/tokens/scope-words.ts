@@ -16,7 +16,12 @@ export const scopeWords: Record<Scope, { words: string; group: string; strong?: 
 }
 
 export const presets: readonly { key: string; label: string; words: string; scopes: readonly Scope[] }[] = [
-  { key: 'script', label: 'Script', words: 'Runs browsers and drives them', scopes: ['sessions:read', 'sessions:write', 'sessions:connect'] },
+  {
+    key: 'script',
+    label: 'Script',
+    words: 'Runs browsers and drives them',
+    scopes: ['sessions:read', 'sessions:write', 'sessions:connect'],
+  },
   { key: 'viewer', label: 'Viewer', words: 'Looks, changes nothing', scopes: ['sessions:read', 'jobs:read', 'clusters:read'] },
   {
     key: 'developer',

@@ -5,7 +5,13 @@ import { bodyOfSpan, offeredSpans } from './token-spans.ts'
 const now = Date.parse('2026-11-21T12:00:00Z')
 const me = (scopes: Scope[], days: number | null): Pick<Me, 'scopes' | 'token'> => ({
   scopes,
-  token: { id: 'tok_1', name: '', last4: '', expires_at: days === null ? null : new Date(now + days * 86_400_000).toISOString() },
+  token: {
+    id: 'tok_1',
+    name: '',
+    last4: '',
+    scopes,
+    expires_at: days === null ? null : new Date(now + days * 86_400_000).toISOString(),
+  },
 })
 const keys = (who: Pick<Me, 'scopes' | 'token'>) => offeredSpans(who, now).map(span => span.key)
 
@@ -21,5 +27,9 @@ test('nothing longer than the acting token', () => {
 })
 
 test('what is sent', () => {
-  expect([bodyOfSpan('86400'), bodyOfSpan('own'), bodyOfSpan('never')]).toEqual([{ expires_in_seconds: 86_400 }, {}, { expires_in_seconds: null }])
+  expect([bodyOfSpan('86400'), bodyOfSpan('own'), bodyOfSpan('never')]).toEqual([
+    { expires_in_seconds: 86_400 },
+    {},
+    { expires_in_seconds: null },
+  ])
 })

@@ -24,7 +24,11 @@ export function TokensPage({ me }: { me: Me }) {
   const [version, setVersion] = useState(0)
   const [older, setOlder] = useState<{ tokens: readonly Token[]; cursor: string | null } | null>(null)
   const [asking, setAsking] = useState<Asking | null>(null)
-  const first = useAsked(null, signal => api.tokens(null, signal).then(page => page as Awaited<ReturnType<typeof api.tokens>> | null), `tokens ${version}`)
+  const first = useAsked(
+    null,
+    signal => api.tokens(null, signal).then(page => page as Awaited<ReturnType<typeof api.tokens>> | null),
+    `tokens ${version}`,
+  )
   const tokens = [...(first.value?.data ?? []), ...(older?.tokens ?? [])]
   const cursor = older ? older.cursor : (first.value?.next_cursor ?? null)
   const reload = () => {
@@ -40,7 +44,6 @@ export function TokensPage({ me }: { me: Me }) {
       toasts.failed('No more could be loaded', error)
     }
   }
-
 
   async function revoke(token: Token) {
     try {
@@ -61,7 +64,10 @@ export function TokensPage({ me }: { me: Me }) {
   )
   return (
     <>
-      <PageHead title="Tokens" summary={first.value ? `${count(tokens.length, 'token')}${cursor ? ' and more' : ''}` : 'Keys to the API.'}>
+      <PageHead
+        title="Tokens"
+        summary={first.value ? `${count(tokens.length, 'token')}${cursor ? ' and more' : ''}` : 'Keys to the API.'}
+      >
         {create}
       </PageHead>
       {first.phase === 'failed' && first.error ? (
@@ -128,7 +134,15 @@ export function TokensPage({ me }: { me: Me }) {
                         <Menu
                           label={`Actions for ${token.name}`}
                           items={[
-                            ...(token.status === 'active' ? [{ label: 'Rotate', icon: 'restart' as const, onPick: () => setAsking({ what: 'rotate' as const, token }) }] : []),
+                            ...(token.status === 'active'
+                              ? [
+                                  {
+                                    label: 'Rotate',
+                                    icon: 'restart' as const,
+                                    onPick: () => setAsking({ what: 'rotate' as const, token }),
+                                  },
+                                ]
+                              : []),
                             { label: 'Revoke', icon: 'end', danger: true, onPick: () => setAsking({ what: 'revoke', token }) },
                           ]}
                         />
@@ -168,7 +182,12 @@ export function TokensPage({ me }: { me: Me }) {
         />
       )}
       {asking?.what === 'revoke' && (
-        <ConfirmDialog title={`Revoke “${asking.token.name}”?`} verb="Revoke" onClose={() => setAsking(null)} onConfirm={() => revoke(asking.token)}>
+        <ConfirmDialog
+          title={`Revoke “${asking.token.name}”?`}
+          verb="Revoke"
+          onClose={() => setAsking(null)}
+          onConfirm={() => revoke(asking.token)}
+        >
           <p>
             Whatever uses it stops working at once, open screens and scripts too.
             {asking.token.id === mine && ' You are signed in with it: you will be signed out.'}

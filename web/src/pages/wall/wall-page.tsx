@@ -11,8 +11,8 @@ import { EmptyState, FailedState } from '../../parts/states.tsx'
 import { Link } from '../../router.tsx'
 import type { ScreenLook } from '../../screen/screen-connection.ts'
 import { ScreenView } from '../../screen/screen-view.tsx'
-import { recall, remember } from '../../shell/theme.ts'
 import { PageHead } from '../../shell/shell.tsx'
+import { recall, remember } from '../../shell/theme.ts'
 import { shownSessions, useSessionList } from '../sessions/session-list.ts'
 import { Thumbnail } from '../sessions/thumbnail.tsx'
 import { chooseLive } from './wall-slots.ts'
@@ -31,7 +31,11 @@ export function WallPage() {
   const [inView, setInView] = useState<ReadonlySet<string>>(new Set())
   const list = useSessionList({ group: 'active', template: '', cluster: '', text: '' })
   // What the list has loaded, and what events told of besides.
-  const running = useStore(live.sessions, state => shownSessions(state).filter(one => one.status === 'running' && !one.headless), sameList)
+  const running = useStore(
+    live.sessions,
+    state => shownSessions(state).filter(one => one.status === 'running' && !one.headless),
+    sameList,
+  )
   const awake = useTabAwake()
   const { loadMore } = list
   const more = list.loaded.more && list.loaded.phase === 'ready'
@@ -42,7 +46,14 @@ export function WallPage() {
 
   const lastLive = useRef<ReadonlySet<string>>(new Set())
   const chosen = useMemo(() => {
-    const ids = awake ? chooseLive(running.map(one => one.id), inView, lastLive.current, liveCap) : []
+    const ids = awake
+      ? chooseLive(
+          running.map(one => one.id),
+          inView,
+          lastLive.current,
+          liveCap,
+        )
+      : []
     return new Set(ids)
   }, [running, inView, awake])
   useEffect(() => {
@@ -59,7 +70,9 @@ export function WallPage() {
   })
 
   const summary =
-    running.length === 0 ? 'No screen is on.' : `${count(running.length, 'screen')} on · ${awake ? `${chosen.size} live here` : 'paused while you are away'}`
+    running.length === 0
+      ? 'No screen is on.'
+      : `${count(running.length, 'screen')} on · ${awake ? `${chosen.size} live here` : 'paused while you are away'}`
   return (
     <>
       <PageHead title="Wall" summary={summary}>
@@ -113,7 +126,9 @@ const Tile = memo(function Tile({ session, live, onSee }: TileProps) {
   const title = titleOf(session)
   useEffect(() => {
     if (!box.current) return
-    const observer = new IntersectionObserver(entries => onSee(session.id, entries.at(-1)?.isIntersecting ?? false), { rootMargin: '80px' })
+    const observer = new IntersectionObserver(entries => onSee(session.id, entries.at(-1)?.isIntersecting ?? false), {
+      rootMargin: '80px',
+    })
     observer.observe(box.current)
     return () => {
       observer.disconnect()
@@ -124,7 +139,14 @@ const Tile = memo(function Tile({ session, live, onSee }: TileProps) {
     <li className="tile" ref={box}>
       <div className="tile-screen" inert>
         {live ? (
-          <ScreenView session={session.id} generation={session.generation} role="view" look={tileLook} label={`Screen of ${title}`} small />
+          <ScreenView
+            session={session.id}
+            generation={session.generation}
+            rights="view"
+            look={tileLook}
+            label={`Screen of ${title}`}
+            small
+          />
         ) : (
           <Thumbnail id={session.id} generation={session.generation} title={title} />
         )}
