@@ -51,7 +51,7 @@ export function anOpen(overrides: Partial<Open> = {}): Open {
     target: { port: 9000 },
     clipboard: 'both',
     deadline_ms: 10_000,
-    remaining_ms: 60_000,
+    remaining_ms: 3_600_000,
     ...overrides,
   }
 }
