@@ -178,14 +178,20 @@ export class LocalMachine {
         inside.node,
         join(dirname(inside.hostEntry), 'warm-code.ts'),
       ])
-      const options = {
-        timeout: warmPatience,
-        killSignal: 'SIGKILL',
-        signal: this.ending.signal,
-        cwd: '/',
-        env: this.outerEnv,
-      } as const
-      await promisify(execFile)(program!, args, options)
+      this.ending.signal.throwIfAborted()
+      // Ended by its stdin: a kill would only reach the outside of the walls.
+      const running = promisify(execFile)(program!, args, { cwd: '/', env: this.outerEnv })
+      const { stdin } = running.child
+      stdin!.on('error', () => {})
+      const end = () => stdin!.end()
+      this.ending.signal.addEventListener('abort', end)
+      const late = setTimeout(end, warmPatience)
+      try {
+        await running
+      } finally {
+        clearTimeout(late)
+        this.ending.signal.removeEventListener('abort', end)
+      }
       this.cache = await keepCodeCache(dataDir, key, join(sample.scratch, 'code'))
     }
     await rm(join(this.runtimeFolder, '0'), { recursive: true, force: true })
