@@ -1,6 +1,6 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -8,6 +8,9 @@ import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
 
 const root = join(import.meta.dirname, '..')
 const dataDir = mkdtempSync(join(tmpdir(), 'start-'))
+/** What sessions show inside their walls comes from here, so that also those can be told apart. */
+const temporary = join(dataDir, 't')
+mkdirSync(temporary)
 
 interface Running {
   child: ChildProcessByStdio<null, Readable, Readable>
@@ -17,7 +20,7 @@ interface Running {
   ended: Promise<number | null>
 }
 
-/** Whatever was started with our DATA_DIR, or serves a database in it. */
+/** Whatever was started with our DATA_DIR, serves a database in it, or has walls made of it. */
 function processes(): { pid: number; line: string }[] {
   return readdirSync('/proc')
     .filter(name => /^\d+$/.test(name))
@@ -25,7 +28,8 @@ function processes(): { pid: number; line: string }[] {
       try {
         const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
         const environment = readFileSync(`/proc/${pid}/environ`, 'utf8')
-        return line !== '' && (environment + line).includes(dataDir) ? [{ pid: Number(pid), line }] : []
+        const mounts = readFileSync(`/proc/${pid}/mountinfo`, 'utf8')
+        return line !== '' && (environment + line + mounts).includes(dataDir) ? [{ pid: Number(pid), line }] : []
       } catch {
         return []
       }
@@ -38,7 +42,7 @@ describe('npm start', { timeout: 120_000 }, () => {
   const running: Running[] = []
   function start(env: Record<string, string> = {}): Running {
     const child = spawn(process.execPath, [join(root, 'setup/run.mjs'), 'start'], {
-      env: { ...process.env, PORT: '0', DATA_DIR: dataDir, ...env },
+      env: { ...process.env, PORT: '0', DATA_DIR: dataDir, TMPDIR: temporary, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     let text = ''
