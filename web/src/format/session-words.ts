@@ -124,20 +124,25 @@ export const expectedStatus: Partial<Record<SessionAction, SessionStatus>> = {
 }
 
 const phaseWords: Record<string, string> = {
-  created: 'Asked for',
   queued: 'Queued',
   placed: 'Cluster chosen',
   scheduled: 'Scheduled on a node',
   pulling: 'Pulling the image',
   pulled: 'Image is there',
   container_started: 'Container started',
-  sandbox_ready: 'Sandbox ready',
+  spawned: 'Sandbox started',
+  created: 'Supervisor is up',
+  listening: 'Supervisor answers',
   display_ready: 'Screen is on',
+  program_started: 'Program started',
   browser_ready: 'Browser is up',
-  playwright_ready: 'Playwright answers',
+  script_ready: 'Playwright answers',
+  ready: 'Ready',
+  start_url_opened: 'First page opened',
   running: 'Running',
   stopping: 'Stopping',
   stopped: 'Stopped',
+  ended: 'Ended',
   failed: 'Failed',
   expired: 'Expired',
 }

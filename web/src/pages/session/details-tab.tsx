@@ -23,7 +23,13 @@ export function DetailsTab({ session, clusterName }: { session: Session; cluster
         <Fact name="User">{session.user}</Fact>
         <Fact name="Template">{session.template}</Fact>
         {session.browser && <Fact name="Browser">{session.browser}</Fact>}
-        {session.start_url && <Fact name="First page">{safeLine(session.start_url)}</Fact>}
+        {session.start_url && (
+          <Fact name="First page">
+            <span className="clamp" title={session.start_url}>
+              {safeLine(session.start_url)}
+            </span>
+          </Fact>
+        )}
         <Fact name="Cluster">{clusterName || session.cluster || 'not chosen yet'}</Fact>
         <Fact name="Made">
           <Ago at={session.created_at} />

@@ -1,12 +1,11 @@
 /** The phases of its life and what was told of it, newest first. */
 import type { LiveEvent, Session } from '../../api/contract.ts'
 import { useApp } from '../../app-context.tsx'
-import { safeLine } from '../../format/safe-text.ts'
-import { wordFor } from '../../format/session-words.ts'
 import { clockTime, fullDate } from '../../format/time.ts'
 import { sameList, useStore } from '../../live/observable.ts'
 import { Skeleton } from '../../parts/states.tsx'
 import { useAsked } from '../sessions/catalogue.ts'
+import { eventLines } from './event-lines.ts'
 import { Timeline } from './timeline.tsx'
 
 export function HistoryTab({ session }: { session: Session }) {
@@ -17,7 +16,7 @@ export function HistoryTab({ session }: { session: Session }) {
     list => list.filter(event => event.session_id === session.id || event.session?.id === session.id),
     sameList,
   )
-  const events = newestFirstOnce([...asked.value, ...fresh])
+  const events = eventLines([...asked.value, ...fresh])
   return (
     <div className="history">
       <h3>Timeline</h3>
@@ -27,30 +26,15 @@ export function HistoryTab({ session }: { session: Session }) {
       {asked.phase === 'failed' && events.length === 0 && <p className="field-note">Earlier events could not be loaded.</p>}
       {asked.phase === 'ready' && events.length === 0 && <p className="field-note">No events yet.</p>}
       <ul className="events">
-        {events.map(event => (
-          <li key={event.id}>
-            <time dateTime={event.created_at} title={fullDate(event.created_at)}>
-              {clockTime(event.created_at)}
+        {events.map(line => (
+          <li key={line.id}>
+            <time dateTime={line.at} title={fullDate(line.at)}>
+              {clockTime(line.at)}
             </time>
-            <span>{eventWords(event)}</span>
+            <span className="clamp">{line.words}</span>
           </li>
         ))}
       </ul>
     </div>
   )
-}
-
-/** Exported for its test. Ids sort by time, so they are the order. */
-export function newestFirstOnce(events: readonly LiveEvent[]): LiveEvent[] {
-  return [...new Map(events.map(event => [event.id, event])).values()].sort((a, b) => (a.id < b.id ? 1 : -1))
-}
-
-function eventWords(event: LiveEvent): string {
-  const message = [event.message, event.reason, event.detail].find(value => typeof value === 'string' && value)
-  if (typeof message === 'string') return safeLine(message)
-  if (event.session) {
-    const reason = event.session.status_reason ? `: ${safeLine(event.session.status_reason)}` : ''
-    return `${event.type === 'session.created' ? 'Asked for' : wordFor(event.session.status).word}${reason}`
-  }
-  return safeLine(event.type.replaceAll('.', ' '))
 }

@@ -11,7 +11,7 @@ import { Field, Switch, TextField } from '../../parts/form.tsx'
 import { Icon } from '../../parts/icons.tsx'
 import { Notice, Skeleton } from '../../parts/states.tsx'
 import type { Asked } from './catalogue.ts'
-import { emptyDraft, requestOf, type SessionDraft, type Size, type Span, servable } from './session-draft.ts'
+import { emptyDraft, inOfferedOrder, requestOf, type SessionDraft, type Size, type Span, servable } from './session-draft.ts'
 
 interface NewSessionProps {
   templates: Asked<readonly Template[]>
@@ -34,7 +34,7 @@ export function NewSessionDialog({ templates, clusters, onClose }: NewSessionPro
     setRefusal('')
   }
 
-  const first = templates.value[0]?.id
+  const first = inOfferedOrder(templates.value, clusters)[0]?.id
   useEffect(() => {
     if (first) setDraft(current => (current.template ? current : { ...current, template: first }))
   }, [first])
@@ -231,7 +231,7 @@ function TemplateCards({ templates, clusters, chosen, onChoose, fault }: Templat
       {templates.phase === 'loading' &&
         templates.value.length === 0 &&
         ['a', 'b'].map(key => <Skeleton key={key} height="76px" />)}
-      {templates.value.map(template => (
+      {inOfferedOrder(templates.value, clusters).map(template => (
         <label key={template.id} className="template">
           <input
             type="radio"

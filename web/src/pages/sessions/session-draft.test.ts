@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Cluster } from '../../api/contract.ts'
-import { addressOf, emptyDraft, requestOf, type SessionDraft, servable } from './session-draft.ts'
+import { addressOf, emptyDraft, inOfferedOrder, requestOf, type SessionDraft, servable } from './session-draft.ts'
 
 const draft = (over: Partial<SessionDraft>): SessionDraft => ({ ...emptyDraft, template: 'chromium', ...over })
 
@@ -87,4 +87,17 @@ test('a template can run where a cluster that is online has its kind and browser
   expect(servable(webkit, [cluster('online', ['browser'], ['chromium', 'webkit'])])).toBe(true)
   expect(servable({ kind: 'desktop' }, [cluster('online', ['desktop'], [])])).toBe(true)
   expect(servable({ kind: 'browser' }, [cluster('online', ['browser'], ['chromium'])])).toBe(true)
+})
+
+test('templates are offered with those first that can run now', () => {
+  const cluster = {
+    status: 'online',
+    capabilities: { kinds: ['browser', 'desktop'], browsers: ['chromium'] },
+  } as unknown as Cluster
+  const listed = [
+    { id: 'desktop', kind: 'desktop' as const },
+    { id: 'webkit', kind: 'browser' as const, browser: 'webkit' as const },
+    { id: 'chromium', kind: 'browser' as const, browser: 'chromium' as const },
+  ]
+  expect(inOfferedOrder(listed, [cluster]).map(one => one.id)).toEqual(['chromium', 'desktop', 'webkit'])
 })

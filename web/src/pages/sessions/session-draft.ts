@@ -135,3 +135,14 @@ export function servable(template: Pick<Template, 'kind' | 'browser'>, clusters:
       (template.kind !== 'browser' || capabilities.browsers.includes(template.browser ?? 'chromium')),
   )
 }
+
+const kindOrder: readonly Template['kind'][] = ['browser', 'desktop', 'app']
+
+/** What can run now first, browsers before desktops, older before newer (the API lists the newest first). */
+export function inOfferedOrder<T extends Pick<Template, 'kind' | 'browser'>>(
+  templates: readonly T[],
+  clusters: readonly Cluster[],
+): T[] {
+  const rank = (template: T) => (servable(template, clusters) ? 0 : 10) + kindOrder.indexOf(template.kind)
+  return [...templates].reverse().sort((a, b) => rank(a) - rank(b))
+}
