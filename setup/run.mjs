@@ -175,7 +175,8 @@ async function runEntry(root, [entry, ...fixed], args) {
   const path = [dirname(node), join(root, 'node_modules/.bin'), process.env.PATH].join(delimiter)
   const child = spawn(program, line, {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    env: { ...process.env, PATH: path },
+    // Compiled code is kept: a third of a second less for each part of every later start.
+    env: { NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/compiled'), ...process.env, PATH: path },
     detached: true,
   })
   child.on('message', message => {
