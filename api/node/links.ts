@@ -124,14 +124,15 @@ export class Links {
     }
   }
 
-  /** Tells every agent to dial again elsewhere, and lets go. Resolves when Postgres knows. */
-  async goAway(): Promise<void> {
+  /** Tells every agent to dial again elsewhere, and lets go. */
+  goAway(): void {
     for (const link of this.all.keys()) {
       void link.send({ type: 'goaway', after_ms: 0 })
       link.close('going_away')
     }
   }
 
+  /** Resolves when Postgres knows of every end. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.endings)
   }

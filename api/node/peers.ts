@@ -32,8 +32,6 @@ export type PeerMessage = z.infer<typeof PeerMessage>
 export interface PeersEnv {
   database: OpenDatabase
   replica: string
-  /** How others reach this one; null: it has no peers to be reached by. */
-  url: string | null
   /** Shared by all replicas of one installation. */
   secret: string
   log: Log
@@ -42,12 +40,15 @@ export interface PeersEnv {
 export class Peers {
   private readonly env: PeersEnv
   private unlisten: (() => Promise<void>) | null = null
+  /** How others reach this one; null: they do not. */
+  private url: string | null = null
   constructor(env: PeersEnv) {
     this.env = env
   }
 
   /** Makes this replica known and listens for nudges. */
-  async start(nudged: (cluster: string) => void): Promise<void> {
+  async start(url: string | null, nudged: (cluster: string) => void): Promise<void> {
+    this.url = url
     await this.beat()
     const { unlisten } = await this.env.database.client.listen(channel, nudged)
     this.unlisten = unlisten
@@ -59,11 +60,11 @@ export class Peers {
   }
 
   async beat(): Promise<void> {
-    const { database, replica, url } = this.env
+    const { database, replica } = this.env
     await database.db
       .insert(replicas)
-      .values({ id: replica, url })
-      .onConflictDoUpdate({ target: replicas.id, set: { url, seen_at: sql`clock_timestamp()` } })
+      .values({ id: replica, url: this.url })
+      .onConflictDoUpdate({ target: replicas.id, set: { seen_at: sql`clock_timestamp()` } })
   }
 
   async notifyNudge(cluster: string): Promise<void> {

@@ -5,11 +5,13 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { getRequestListener } from '@hono/node-server'
+import { getRequestListener, type HttpBindings } from '@hono/node-server'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { newId } from '../ids.ts'
 import type { Log } from '../platform.ts'
 import { Problem, problemResponse } from '../problem.ts'
 import { answerRaw } from './raw-answer.ts'
+import { streamAnswer } from './stream-answer.ts'
 import { Upgrade, type Upgrades } from './upgrades.ts'
 
 export interface NodeEnv {
@@ -23,13 +25,26 @@ const idleMs = 150_000
 const maxHeaderSize = 16 * 1024
 const readableHost = /^(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?$/i
 
-export function httpServer(options: { fetch: Fetch; upgrades: Upgrades; log: Log }): Server {
+export interface HttpServer {
+  server: Server
+  /** Takes no more, lets what is under way finish within `drainMs`, then cuts. */
+  close(drainMs: number): Promise<void>
+}
+
+export function httpServer(options: { fetch: Fetch; upgrades: Upgrades; log: Log }): HttpServer {
   const { fetch, upgrades, log } = options
-  const answer = (request: Request, env: NodeEnv) => {
-    const fault = headFault(env.incoming)
-    return fault ? problemResponse(fault, newId('req')) : fetch(request, env)
+  const ending = new AbortController()
+  const answer = async (request: Request, { incoming, outgoing }: HttpBindings): Promise<Response> => {
+    const fault = headFault(incoming)
+    if (fault) return problemResponse(fault, newId('req'))
+    const response = await fetch(request, { incoming })
+    if (response.headers.get('content-type')?.includes('json')) return response
+    streamAnswer(response, outgoing, { log, ending: ending.signal }).catch(error =>
+      log.error('answer_failed', { message: String(error) }),
+    )
+    return RESPONSE_ALREADY_SENT
   }
-  const listener = getRequestListener((request, env) => answer(request, env as NodeEnv), {
+  const listener = getRequestListener((request, env) => answer(request, env as HttpBindings), {
     errorHandler: error => {
       const unread = error instanceof Error && error.name === 'RequestError'
       if (!unread) log.error('request_failed', { message: String(error) })
@@ -59,7 +74,23 @@ export function httpServer(options: { fetch: Fetch; upgrades: Upgrades; log: Log
       socket.destroy()
     })
   })
-  return server
+  // Upgraded sockets are no longer the server's to close.
+  const sockets = new Set<Socket>()
+  server.on('connection', socket => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  const close = async (drainMs: number) => {
+    const closed = new Promise<void>(done => server.close(() => done()))
+    ending.abort()
+    server.closeIdleConnections()
+    const timer = setTimeout(() => {
+      for (const socket of sockets) socket.destroy()
+    }, drainMs)
+    await closed
+    clearTimeout(timer)
+  }
+  return { server, close }
 }
 
 async function upgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer, fetch: Fetch, upgrades: Upgrades): Promise<void> {

@@ -25,7 +25,7 @@ import type { NodeSettings } from './config.ts'
 import type { LinkVerbs } from './links.ts'
 import { Peers, peerPath } from './peers.ts'
 import { Deferred, nodePlatform, sha256 } from './platform.ts'
-import { httpServer, type NodeEnv } from './server.ts'
+import { type HttpServer, httpServer, type NodeEnv } from './server.ts'
 import { Timers } from './timers.ts'
 import { NodeTunnel } from './tunnel.ts'
 
@@ -86,8 +86,9 @@ async function assemble(settings: NodeSettings, log: Log, undo: (() => Promise<v
   const { app, auth } = createApp(nodePlatform({ config, db, tunnel, addressOf, deferred, figures, log }))
 
   const assets = new Assets(webFolder)
-  const server = httpServer({ fetch: front(app, assets, peers, tunnel), upgrades: tunnel.upgrades, log })
-  undo.push(() => shutDown(server, tunnel))
+  const http = httpServer({ fetch: front(app, assets, peers, tunnel), upgrades: tunnel.upgrades, log })
+  const { server } = http
+  undo.push(() => shutDown(http, tunnel))
   await listen(server, settings)
   const url = urlOf(server, settings.host)
   origin ||= url
@@ -97,7 +98,9 @@ async function assemble(settings: NodeSettings, log: Log, undo: (() => Promise<v
   undo.push(() => timers.stop())
   // Port 0 is one that the kernel chose.
   const replicaUrl = settings.replicaUrl?.replace(/:0(?=\/|$)/, `:${new URL(url).port}`) ?? null
-  await peers.start(replicaUrl, cluster => deferred.add(Promise.resolve(tunnel.links.has(cluster) ? tunnel.nudge(cluster) : undefined)))
+  await peers.start(replicaUrl, cluster =>
+    deferred.add(Promise.resolve(tunnel.links.has(cluster) ? tunnel.nudge(cluster) : undefined)),
+  )
   undo.push(() => peers.stop())
   log.info('api_started', { url, replica, version: config.version, replica_url: replicaUrl })
   return { url, replica, adminToken, tunnel }
@@ -167,14 +170,10 @@ function urlOf(server: Server, host: string): string {
 }
 
 /** Agents are asked to dial elsewhere, viewers told, answers under way get a moment. */
-async function shutDown(server: Server, tunnel: NodeTunnel): Promise<void> {
-  const closed = new Promise<void>(done => server.close(() => done()))
+async function shutDown(http: HttpServer, tunnel: NodeTunnel): Promise<void> {
   tunnel.links.goAway()
   tunnel.streams.endAll('going_away')
-  server.closeIdleConnections()
-  const timer = setTimeout(() => server.closeAllConnections(), drainMs)
-  await closed
-  clearTimeout(timer)
+  await http.close(drainMs)
   await tunnel.links.settled()
   await tunnel.streams.settled()
 }

@@ -152,11 +152,11 @@ export class Streams {
     await closeLostGrants(this.db, this.replica, [...this.waiting.keys(), ...this.flowing.keys()])
   }
 
-  /** Ends everything; resolves when Postgres knows. */
-  async endAll(word: CloseWord): Promise<void> {
+  endAll(word: CloseWord): void {
     for (const id of [...this.waiting.keys(), ...this.flowing.keys()]) this.end(id, word)
   }
 
+  /** Resolves when Postgres knows of every end. */
   async settled(): Promise<void> {
     await this.writing
   }

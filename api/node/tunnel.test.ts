@@ -74,7 +74,11 @@ describe('a viewer', () => {
     )
     const { status, body } = await refusal(api.viewer(`/v1/sessions/${session}/playwright`).open)
     expect(status).toBe(428)
-    expect(body).toMatchObject({ code: 'playwright_version', detail: 'Use Playwright 1.65.', request_id: expect.stringMatching(/^req_/) })
+    expect(body).toMatchObject({
+      code: 'playwright_version',
+      detail: 'Use Playwright 1.65.',
+      request_id: expect.stringMatching(/^req_/),
+    })
     await idle()
   })
 
@@ -157,12 +161,16 @@ describe('a viewer', () => {
     await idle()
   })
 
-  it('leaves nothing behind after a thousand visits, whatever way they end', { timeout: 120_000 }, async () => {
+  it('leaves nothing behind after a thousand visits, whatever way they end', { timeout: 300_000 }, async () => {
     let turn = 0
     link.serve(open => {
       const way = turn++ % 4
       if (way === 0) link.send({ type: 'refused', stream: open.stream, status: 502, code: 'target_refused', detail: 'no' })
-      else if (way === 1) dialData(open).then(ws => ws.terminate(), () => {})
+      else if (way === 1)
+        dialData(open).then(
+          ws => ws.terminate(),
+          () => {},
+        )
       else dialData(open).catch(() => {})
     })
     const visit = async () => {

@@ -2,7 +2,13 @@
 import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { WebSocket } from 'ws'
 import { agentAudience } from '#protocol/agent-identity.ts'
-import { type AgentCapabilities, type AgentMessage, type ApiMessage, linkSubprotocol, type Open } from '#protocol/link-messages.ts'
+import {
+  type AgentCapabilities,
+  type AgentMessage,
+  type ApiMessage,
+  linkSubprotocol,
+  type Open,
+} from '#protocol/link-messages.ts'
 
 type Of<T extends ApiMessage['type']> = Extract<ApiMessage, { type: T }>
 
@@ -59,7 +65,10 @@ export class FakeAgent {
   /** A link before `hello`. */
   async dial(): Promise<FakeLink> {
     const url = `${this.origin.replace(/^http/, 'ws')}/v1/agent/link`
-    const ws = new WebSocket(url, linkSubprotocol, { headers: { authorization: `Bearer ${await this.jwt()}` }, perMessageDeflate: false })
+    const ws = new WebSocket(url, linkSubprotocol, {
+      headers: { authorization: `Bearer ${await this.jwt()}` },
+      perMessageDeflate: false,
+    })
     const link = new FakeLink(ws)
     await link.opened
     return link
@@ -129,15 +138,18 @@ export class FakeLink {
 
   private came(message: ApiMessage): void {
     if (message.type === 'ping' && this.answersPings) this.send({ type: 'pong' })
-    if (message.type === 'open' && this.onOpen) return this.onOpen(message)
+    if (message.type === 'open' && this.onOpen) {
+      this.onOpen(message)
+      return
+    }
     const at = this.takers.findIndex(taker => taker.type === message.type)
     if (at >= 0) this.takers.splice(at, 1)[0]!.take(message)
     else this.inbox.push(message)
   }
 }
 
-/** Dials a stream's data socket; resolves once it is open, rejects with the status of a refusal. */
-export function dialData(open: Pick<Open, 'url' | 'key'>): Promise<WebSocket> {
+/** Dials a stream's data socket; resolves once it is open, rejects with the status of a refusal. `listen` misses nothing that comes. */
+export function dialData(open: Pick<Open, 'url' | 'key'>, listen: (ws: WebSocket) => void = () => {}): Promise<WebSocket> {
   const ws = new WebSocket(open.url, 'porthole.stream.v1', {
     headers: { authorization: `Bearer ${open.key}` },
     perMessageDeflate: false,
@@ -145,6 +157,7 @@ export function dialData(open: Pick<Open, 'url' | 'key'>): Promise<WebSocket> {
     generateMask: mask => mask.fill(0),
   })
   ws.on('error', () => {})
+  listen(ws)
   return new Promise((opened, failed) => {
     ws.once('open', () => opened(ws))
     ws.once('error', failed)
@@ -157,8 +170,6 @@ export function dialData(open: Pick<Open, 'url' | 'key'>): Promise<WebSocket> {
 }
 
 /** A data socket that says back whatever comes, with its type. */
-export async function echo(open: Open): Promise<WebSocket> {
-  const ws = await dialData(open)
-  ws.on('message', (data, binary) => ws.send(data, { binary }))
-  return ws
+export function echo(open: Open): Promise<WebSocket> {
+  return dialData(open, ws => ws.on('message', (data, binary) => ws.send(data, { binary })))
 }

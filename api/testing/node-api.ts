@@ -59,9 +59,15 @@ export async function nodeApi(change: { env?: Record<string, string>; meetingMs?
   const lines: string[] = []
   const replicas: RunningApi[] = []
   const start = async (env: Record<string, string>) => {
-    const settings = readSettings({ PORT: '0', DATABASE_URL: databaseUrl, DATA_DIR: folder, ...change.env, ...env }, '0.0.0-test')
+    const settings = readSettings(
+      { PORT: '0', REPLICA_URL: 'http://127.0.0.1:0', DATABASE_URL: databaseUrl, DATA_DIR: folder, ...change.env, ...env },
+      '0.0.0-test',
+    )
     if (change.meetingMs) settings.api.meetingMs = change.meetingMs
-    const api = await startApi(settings, jsonLog(line => lines.push(line)))
+    const api = await startApi(
+      settings,
+      jsonLog(line => lines.push(line)),
+    )
     replicas.push(api)
     return api
   }
