@@ -10,6 +10,7 @@ import { AgentMemory } from './sessions/agent-memory.ts'
 import { DesiredState } from './sessions/desired-state.ts'
 import { SessionKeeper } from './sessions/session-keeper.ts'
 import type { TextStore } from './sessions/state-file.ts'
+import { VolumeSweep } from './sessions/volume-sweep.ts'
 import { ended } from './streams/stream-end.ts'
 import { StreamTable } from './streams/stream-table.ts'
 
@@ -63,6 +64,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
     ending: (session, reason) => streams.endSession(session, reason),
   })
 
+  const sweep = new VolumeSweep({ store: runtime.volumes, desired, clock, log, changed: () => link?.reportSoon() })
   const stop = new AbortController()
   const running = AbortSignal.any([signal, stop.signal])
   // Deadlines of adopted sessions hold from the first moment, also while nobody answers the enrolment.
@@ -88,9 +90,13 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
           await memory.save()
         },
       },
-      desiredChanged: keeper.wake,
+      desiredChanged: () => {
+        keeper.wake()
+        sweep.wake()
+      },
       source: {
         views: () => keeper.views(),
+        absentVolumes: () => sweep.absent(),
         load: () => ({ sessions: keeper.liveSessions, streams: streams.size, cpu_millis_used: null, memory_bytes_used: null }),
       },
       streams,
@@ -117,6 +123,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
     return await link.run(running)
   } finally {
     stop.abort()
+    sweep.close()
     await streams.endAll(ended('going_away', 'agent stops'))
     await keeping
     await memory.save().catch(() => {})

@@ -47,6 +47,7 @@ let epoch: number
 let desired: DesiredState
 let views: Map<string, View>
 let opened: string[]
+let gone: string[]
 let wakes: number
 let ups: number
 let stop: AbortController
@@ -97,6 +98,7 @@ function begin(): void {
     desiredChanged: () => wakes++,
     source: {
       views: () => views,
+      absentVolumes: () => gone.filter(volume => desired.deletedVolumes.has(volume)),
       load: () => ({ sessions: views.size, streams: 0, cpu_millis_used: null, memory_bytes_used: null }),
     },
     streams: { open: open => opened.push(open.stream), close: () => {}, renew: () => {}, list: () => ['str_9'] },
@@ -115,6 +117,7 @@ beforeEach(() => {
   desired = new DesiredState(clock)
   views = new Map()
   opened = []
+  gone = []
   wakes = ups = 0
   stop = new AbortController()
   lines = []
@@ -217,6 +220,22 @@ describe('a link', () => {
     link.reportSoon()
     await clock.advance(50)
     expect(end.last('report')).toMatchObject({ seq: 3, complete: false, items: [{ id: 'ses_a' }] })
+  })
+
+  test('volumes that are gone are told once per link, as long as the API asks for them', async () => {
+    const end = await connected()
+    await end.say({ type: 'delta', seq: 1, items: [], deleted_volumes: ['vol_a', 'vol_b'] })
+    gone = ['vol_a', 'vol_x']
+    for (let round = 0; round < 2; round++) {
+      link.reportSoon()
+      await clock.advance(50)
+    }
+    expect(end.count('report')).toBe(2)
+    expect(end.last('report')!.absent_volumes).toEqual(['vol_a'])
+    await end.say({ type: 'snapshot', seq: 2, items: [], deleted_volumes: ['vol_a'], complete: true })
+    expect(end.last('report')).toMatchObject({ complete: true, absent_volumes: ['vol_a'] })
+    await end.say({ type: 'snapshot', seq: 3, items: [], complete: true })
+    expect(end.last('report')!.absent_volumes).toBeUndefined()
   })
 
   test('pings every 15 s and answers pings', async () => {

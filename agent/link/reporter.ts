@@ -9,6 +9,8 @@ import type { View } from '../sessions/observed-view.ts'
 
 export interface ReportSource {
   views(): Map<string, View>
+  /** Volumes asked to be deleted whose files are gone. */
+  absentVolumes(): string[]
   load(): AgentLoad
 }
 
@@ -19,6 +21,7 @@ const loadMs = 5_000
 export class Reporter {
   private readonly told = new Map<string, string>()
   private toldLoad = ''
+  private readonly toldVolumes = new Set<string>()
   private seq = 0
   private began = false
   private cancel: (() => void) | null = null
@@ -38,6 +41,7 @@ export class Reporter {
   complete(): void {
     this.began = true
     this.told.clear()
+    this.toldVolumes.clear()
     this.report(true)
   }
 
@@ -64,12 +68,15 @@ export class Reporter {
     const changed = [...views.values()].filter(view => this.told.get(view.item.id) !== view.key)
     for (const id of this.told.keys()) if (!views.has(id)) this.told.delete(id)
     const loadText = JSON.stringify(load)
-    if (!complete && changed.length === 0 && loadText === this.toldLoad) return
+    const volumes = this.source.absentVolumes().filter(volume => !this.toldVolumes.has(volume))
+    if (!complete && changed.length === 0 && volumes.length === 0 && loadText === this.toldLoad) return
+    for (const volume of volumes) this.toldVolumes.add(volume)
     this.toldLoad = loadText
     for (const view of changed) this.told.set(view.item.id, view.key)
 
     const items = changed.map(view => view.item)
-    const base = { type: 'report' as const, epoch: this.epoch, load }
+    const gone = volumes.length > 0 ? { absent_volumes: volumes } : {}
+    const base = { type: 'report' as const, epoch: this.epoch, load, ...gone }
     // More than one message holds: then it cannot claim to be everything, and nothing is concluded from what is missing.
     if (items.length > 100 && JSON.stringify(items).length > maxLinkMessage / 2) {
       for (let at = 0; at < items.length; at += 100) {

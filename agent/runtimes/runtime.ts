@@ -107,8 +107,17 @@ export interface Runtime {
   host(session: string, request: HostRequest): Promise<HostResponse>
   /** Raw bytes of what the session's programs wrote; also for an ended instance whose files are kept. */
   logs(session: string, options: LogOptions): AsyncIterable<Uint8Array>
+  /** Volumes, where the runtime keeps them itself (feature word `volumes`). */
+  volumes?: VolumeStore
   /** Ends everything this runtime started that cannot outlive the agent. */
   close(): Promise<void>
+}
+
+export interface VolumeStore {
+  /** Removes the files; resolves also when there were none, rejects while a session uses them. */
+  remove(volume: string): Promise<void>
+  /** The files as one tar.gz, streamed: `GET` gives it, `PUT` puts its content in place of what is there. */
+  archive(volume: string, request: HostRequest): Promise<HostResponse>
 }
 
 /** `ses_01abc` + 2 -> `ses-01abc-g2`. */

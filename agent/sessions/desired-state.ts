@@ -18,14 +18,23 @@ export interface Wanted {
   touchedAt: number | null
 }
 
+/** What snapshot pages and deltas have in common. */
+export interface DesiredChange {
+  seq: number
+  items: DesiredSession[]
+  deleted_volumes?: string[] | undefined
+}
+
 export class DesiredState {
   readonly wanted = new Map<string, Wanted>()
+  /** Volumes whose files should go. */
+  readonly deletedVolumes = new Set<string>()
   /** Whether a complete snapshot of the present epoch has arrived: before that nothing is started and nothing collected. */
   complete = false
   seq = 0
-  private pages: DesiredSession[] = []
+  private pages: DesiredChange[] = []
   private pageSeq: number | null = null
-  private held: { seq: number; items: DesiredSession[] }[] = []
+  private held: DesiredChange[] = []
   /** Ids of the last two complete snapshots of this epoch, newest last. */
   private seen: Set<string>[] = []
   private readonly clock: Pick<Clock, 'now'>
@@ -43,19 +52,21 @@ export class DesiredState {
   }
 
   /** True when this page completed a snapshot (which is then in force). */
-  page(page: { seq: number; items: DesiredSession[]; complete: boolean }): boolean {
+  page(page: DesiredChange & { complete: boolean }): boolean {
     if (this.pageSeq !== page.seq) {
       if (this.complete && page.seq < this.seq) return false
       this.dropPages(this.complete)
     }
     this.pageSeq = page.seq
-    this.pages.push(...page.items)
+    this.pages.push(page)
     if (!page.complete) return false
 
     const next = new Map<string, Wanted>()
-    for (const item of this.pages) next.set(item.id, this.take(item, this.wanted.get(item.id)))
+    for (const item of this.pages.flatMap(each => each.items)) next.set(item.id, this.take(item, this.wanted.get(item.id)))
     this.wanted.clear()
     for (const [id, wanted] of next) this.wanted.set(id, wanted)
+    this.deletedVolumes.clear()
+    for (const volume of this.pages.flatMap(each => each.deleted_volumes ?? [])) this.deletedVolumes.add(volume)
     this.seen = [...this.seen.slice(-1), new Set(next.keys())]
     this.seq = page.seq
     this.complete = true
@@ -66,7 +77,7 @@ export class DesiredState {
   }
 
   /** True when it is in force now; a delta older than what is known is a repetition and changes nothing. */
-  delta(delta: { seq: number; items: DesiredSession[] }): boolean {
+  delta(delta: DesiredChange): boolean {
     if (!this.complete) {
       this.held.push(delta)
       return false
@@ -80,6 +91,7 @@ export class DesiredState {
       // As good as in the last snapshot: what is new since is not missing from it.
       this.seen.at(-1)?.add(item.id)
     }
+    for (const volume of delta.deleted_volumes ?? []) this.deletedVolumes.add(volume)
     this.seq = delta.seq
     return true
   }

@@ -268,6 +268,41 @@ describe('a request with a body', () => {
   })
 })
 
+describe('a volume', () => {
+  const archive = (method: 'GET' | 'PUT') => ({
+    kind: 'http' as const,
+    session: 'vol_1',
+    target: { volume: 'vol_1', request: { method, path: '/archive', headers: {} } },
+  })
+
+  test('its archive, with no session at all', async () => {
+    const asked: string[] = []
+    world.runtime.volumes = {
+      remove: async () => {},
+      archive: async (volume, { method }) => {
+        asked.push(`${method} ${volume}`)
+        return { status: 200, headers: {}, body: chunks(Buffer.from('tar'), 10) }
+      },
+    }
+    for (const method of ['GET', 'PUT'] as const) {
+      const { end } = await opened(archive(method))
+      if (method === 'PUT') await end.upload(Buffer.from('new'))
+      await eventually(() => end.closed !== null)
+      expect([end.ended, Buffer.concat(end.body).toString()]).toEqual([true, 'tar'])
+    }
+    expect(asked).toEqual(['GET vol_1', 'PUT vol_1'])
+    expect(world.active).toBe(0)
+  })
+
+  test('only where there are volumes, and for who may write', async () => {
+    expect(await world.outcome(world.open(archive('GET')))).toMatchObject({ type: 'refused', status: 501 })
+    world.runtime.volumes = { remove: async () => {}, archive: () => new Promise(() => {}) }
+    expect(await world.outcome(world.open({ ...archive('GET'), role: 'view' }))).toMatchObject({ type: 'refused', status: 403 })
+    world = new TableWorld(api, { featuresOff: ['volumes'] })
+    expect(await world.outcome(world.open(archive('GET')))).toMatchObject({ type: 'refused', status: 403 })
+  })
+})
+
 describe('credit', () => {
   test('any crossing of chunks and grants: nothing is stuck, nothing is lost, never beyond the window', async () => {
     await fc.assert(

@@ -42,7 +42,8 @@ const greetingMs = 15_000
 export async function runStream(
   parts: LiveStreamParts,
   open: Open,
-  spec: SessionSpec,
+  /** null: a volume's stream. */
+  spec: SessionSpec | null,
   abort: AbortController,
   linked: () => void,
 ): Promise<StreamOutcome> {
@@ -97,7 +98,7 @@ export async function runStream(
 async function prepare(
   parts: LiveStreamParts,
   open: Open,
-  spec: SessionSpec,
+  spec: SessionSpec | null,
   dialling: AbortSignal,
   life: AbortSignal,
 ): Promise<Prepared> {
@@ -116,7 +117,7 @@ async function prepare(
       }
       const rights = {
         control: open.role === 'control',
-        clipboard: clipboardOf(policy, open, spec),
+        clipboard: spec ? clipboardOf(policy, open, spec) : { in: false, out: false },
         maxDisplay: policy.maxDisplay,
       }
       const relay = (context: RelayContext) => {
@@ -157,10 +158,13 @@ async function prepare(
       const { request } = target
       if (!request) throw new DialError(400, 'invalid', 'an http stream needs a request')
       const { method, path, headers } = request
+      const { volume } = target
+      const ask = (what: HostRequest) =>
+        volume !== undefined && runtime.volumes ? runtime.volumes.archive(volume, what) : runtime.host(session, what)
       if (method === 'PUT' || method === 'POST') {
         const relay = (context: RelayContext) => {
-          context.active()
-          return relayHttp(context, (body, signal) => runtime.host(session, { method, path, headers, body, signal }))
+          if (volume === undefined) context.active()
+          return relayHttp(context, (body, signal) => ask({ method, path, headers, body, signal }))
         }
         return { relay, drop: () => {} }
       }
@@ -168,7 +172,7 @@ async function prepare(
       const stop = new AbortController()
       const drop = () => stop.abort(new Error('dropped'))
       const signal = AbortSignal.any([stop.signal, life])
-      const response = await abortable(runtime.host(session, { method, path, headers, signal }), dialling, drop)
+      const response = await abortable(ask({ method, path, headers, signal }), dialling, drop)
       return { relay: context => relayHttp(context, async () => response).finally(drop), drop }
     }
     case 'logs': {

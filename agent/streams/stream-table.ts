@@ -4,7 +4,7 @@ import type { AgentMessage, Open } from '#protocol/link-messages.ts'
 import type { Clock } from '../clock.ts'
 import type { StreamControl } from '../link/link-session.ts'
 import { type Log, whatFailed } from '../log.ts'
-import { forbiddenStream, type Policy } from '../policy.ts'
+import { forbiddenStream, type Policy, type StreamRefusal } from '../policy.ts'
 import type { Runtime } from '../runtimes/runtime.ts'
 import type { SessionAccess } from '../sessions/session-keeper.ts'
 import { runStream } from './live-stream.ts'
@@ -88,7 +88,7 @@ export class StreamTable implements StreamControl {
     await Promise.all(entries.map(entry => entry.done))
   }
 
-  private refusal(open: Open): { status: number; code: string; detail: string } | null {
+  private refusal(open: Open): StreamRefusal | null {
     const { policy, access } = this.parts
     if (this.entries.size >= policy.maxStreams) {
       return { status: 429, code: 'rate_limited', detail: `this cluster carries at most ${policy.maxStreams} streams` }
@@ -97,6 +97,7 @@ export class StreamTable implements StreamControl {
     if (pending >= policy.maxPendingDials) {
       return { status: 429, code: 'rate_limited', detail: 'too many streams are being opened at once' }
     }
+    if (open.target.volume !== undefined) return this.volumeRefusal(open)
     const session = access(open.session)
     if (!session) return { status: 404, code: 'not_found', detail: 'this cluster has no such session' }
     const forbidden = forbiddenStream(policy, open, session.spec)
@@ -105,9 +106,19 @@ export class StreamTable implements StreamControl {
     return null
   }
 
+  /** The archive of a volume: no session is involved. */
+  private volumeRefusal(open: Open): StreamRefusal | null {
+    const { policy, runtime } = this.parts
+    if (policy.featuresOff.includes('volumes') || policy.featuresOff.includes('http') || open.role !== 'control') {
+      return { status: 403, code: 'forbidden', detail: 'this cluster does not allow volume archives' }
+    }
+    if (open.kind === 'http' && runtime.volumes) return null
+    return { status: 501, code: 'unsupported', detail: 'this cluster keeps no volumes that can be read' }
+  }
+
   private async run(open: Open, entry: Entry): Promise<void> {
     const { parts } = this
-    const { spec } = parts.access(open.session)!
+    const spec = parts.access(open.session)?.spec ?? null
     const linked = () => {
       entry.pending = false
     }

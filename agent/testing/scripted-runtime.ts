@@ -14,6 +14,7 @@ import {
   type Instance,
   type LogOptions,
   type Runtime,
+  type VolumeStore,
 } from '../runtimes/runtime.ts'
 
 export class ScriptedRuntime implements Runtime {
@@ -28,6 +29,7 @@ export class ScriptedRuntime implements Runtime {
   /** Turns of the event loop until `observe` hands over what it saw: it may be old by then. */
   lag = 0
   closed = false
+  volumes?: VolumeStore
   wall: () => number = Date.now
   onDial: (session: string, target: DialTarget, signal: AbortSignal) => Promise<Dialled> = async () => {
     throw new DialError(502, 'target_refused', 'nothing listens')
