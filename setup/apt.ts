@@ -101,11 +101,11 @@ async function run(program: string, args: string[], { say, log, signal }: AptPar
       say('  waiting for another apt-get to finish')
     })
   }
-  let step = ''
+  const steps = new Set<string>()
   createInterface({ input: child.stdio[3] as Readable }).on('line', line => {
-    const next = stepOf(line)
-    if (next === null || next === step) return
-    step = next
+    const step = stepOf(line)
+    if (step === null || steps.has(step)) return
+    steps.add(step)
     say(`  ${step}`)
   })
   try {
