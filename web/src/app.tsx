@@ -69,7 +69,8 @@ function Shelled({ parts, theme }: Pick<AppProps, 'parts' | 'theme'>) {
       tokens: 'Tokens',
       none: 'Not found',
     }
-    document.title = `${titles[page]} · Porthole`
+    // The session's page knows its own name.
+    if (titles[page]) document.title = `${titles[page]} · Porthole`
   }, [page])
   // The live connection belongs to the signed-in page: it begins and ends with it.
   useEffect(() => {

@@ -34,6 +34,11 @@ describe('reasonOf', () => {
   test('prefers the words of the server, without escapes', () => {
     expect(reasonOf(session({ status: 'failed', status_reason: 'OOM \x1b[31mkilled' }))).toBe('OOM killed')
   })
+  test('a reason that only repeats a status is none', () => {
+    expect(reasonOf(session({ status: 'stopped', status_reason: 'stopped', termination_reason: 'requested' }))).toBe(
+      'Stopped on request.',
+    )
+  })
   test('knows why it ended when the server gives only a word', () => {
     expect(reasonOf(session({ status: 'stopped', termination_reason: 'idle' }))).toBe('Nobody used it for a while.')
     expect(reasonOf(session({ status: 'expired', termination_reason: 'something_new' }))).toBe('Its time was up.')

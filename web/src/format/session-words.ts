@@ -103,6 +103,12 @@ const endings: Record<string, string> = {
   start_timeout: 'It did not start in time.',
 }
 
+/** What the server says of the status, unless it only repeats it. */
+export function givenReason(session: Pick<Session, 'status_reason'>): string {
+  const reason = safeLine(session.status_reason ?? '')
+  return Object.hasOwn(sessionWords, reason.toLowerCase()) ? '' : reason
+}
+
 /** One sentence on why it is as it is; empty while it simply runs. */
 export function reasonOf(session: Session): string {
   if (session.status === 'queued' && session.queue) {
@@ -110,7 +116,8 @@ export function reasonOf(session: Session): string {
     return [place, safeLine(session.queue.reason ?? session.status_reason ?? '')].filter(Boolean).join(' ')
   }
   const word = wordFor(session.status)
-  if (session.status_reason) return safeLine(session.status_reason)
+  const given = givenReason(session)
+  if (given) return given
   if (!word.live && session.termination_reason) return endings[session.termination_reason] ?? word.fallback
   return word.fallback
 }

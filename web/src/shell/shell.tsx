@@ -62,7 +62,13 @@ export function Shell({ me, page, theme, onSignOut, children }: ShellProps) {
         </Link>
         <nav className="hull-nav" aria-label="Pages">
           {shown.map(entry => (
-            <Link key={entry.page} to={entry.to} className="hull-link" aria-current={entry.page === current ? 'page' : undefined}>
+            <Link
+              key={entry.page}
+              to={entry.to}
+              className="hull-link"
+              title={entry.label}
+              aria-current={entry.page === current ? 'page' : undefined}
+            >
               <Icon name={entry.icon} size={20} />
               <span className="hull-link-label">{entry.label}</span>
               {entry.page === 'sessions' && running > 0 && (

@@ -199,7 +199,13 @@ function ClusterCard({ cluster, mayAdmin, onSchedule, onEnroll, onRemove }: Clus
           </span>
         ) : (
           <span>
-            Last seen <Ago at={cluster.last_seen_at} />
+            {cluster.last_seen_at ? (
+              <>
+                Last seen <Ago at={cluster.last_seen_at} />
+              </>
+            ) : (
+              'Never seen'
+            )}
           </span>
         )}
         {load && <span>{count(load.streams, 'open stream')}</span>}

@@ -1,7 +1,7 @@
 /** Events of one session as lines to read: newest first, each once, and no line that says what the one before it said. Pure. */
 import type { LiveEvent } from '../../api/contract.ts'
 import { safeLine } from '../../format/safe-text.ts'
-import { phaseWord, wordFor } from '../../format/session-words.ts'
+import { givenReason, phaseWord, wordFor } from '../../format/session-words.ts'
 
 export interface EventLine {
   id: string
@@ -25,8 +25,8 @@ function eventWords(event: LiveEvent): string {
   if (!session) return safeLine(event.type.replaceAll('.', ' '))
   if (event.type === 'session.created') return 'Asked for'
   if (event.type === 'session.deleted') return 'Deleted'
-  const { word, moving } = wordFor(session.status)
-  const phase = session.phases.at(-1)
-  const more = session.status_reason ? safeLine(session.status_reason) : moving && phase ? phaseWord(phase.phase) : ''
-  return more && more !== word ? `${word}: ${more}` : word
+  const { word } = wordFor(session.status)
+  const phase = session.status === 'starting' ? session.phases.at(-1) : undefined
+  const more = givenReason(session) || (phase ? phaseWord(phase.phase) : '')
+  return more ? `${word}: ${more}` : word
 }
