@@ -6,6 +6,7 @@ import { grants } from '#db/schema.ts'
 import type { Open } from '#protocol/link-messages.ts'
 import { dialData, echo, type FakeAgent, type FakeLink } from '../testing/fake-agent.ts'
 import { type NodeApi, nodeApi, Refusal } from '../testing/node-api.ts'
+import { mintSecret } from '../tokens/format.ts'
 
 let api: NodeApi
 let agent: FakeAgent
@@ -64,6 +65,24 @@ describe('a viewer', () => {
     ws.send(big.toString('latin1'))
     const [back, binary] = await message(ws)
     expect([back.equals(big), binary]).toEqual([true, false])
+    ws.close()
+    await idle()
+  })
+
+  it('meets exactly one of 64 data sockets that race with its key; a wrong key spoils nothing', async () => {
+    const racing = Promise.withResolvers<PromiseSettledResult<WebSocket>[]>()
+    link.serve(async open => {
+      const wrong = mintSecret('st')
+      await expect(dialData({ ...open, key: wrong })).rejects.toThrow('401')
+      await expect(dialData({ ...open, key: api.admin })).rejects.toThrow('401')
+      racing.resolve(Promise.allSettled(Array.from({ length: 64 }, () => echo(open))))
+    })
+    const { ws, open } = api.viewer(`/v1/sessions/${session}/vnc`)
+    const racers = await racing.promise
+    expect(racers.filter(racer => racer.status === 'fulfilled')).toHaveLength(1)
+    await open
+    ws.send('through')
+    expect((await message(ws))[0].toString()).toBe('through')
     ws.close()
     await idle()
   })
