@@ -1,7 +1,8 @@
 /** Chromium: its profile made ready, its command line, and where its DevTools listen. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
+import { makeFolder } from './folders.ts'
 import type { HostSpec } from './host-spec.ts'
 import { describeExit, findProgram, launch, type Program } from './program.ts'
 
@@ -27,7 +28,7 @@ function prepareProfile(spec: HostSpec): void {
   for (const lock of ['SingletonLock', 'SingletonSocket', 'SingletonCookie', 'DevToolsActivePort'])
     rmSync(join(spec.profile, lock), { force: true })
   const folder = join(spec.profile, 'Default')
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  makeFolder(folder)
   const file = join(folder, 'Preferences')
   const preferences = merged(readPreferences(file), {
     // After a kill: no "restore pages?" bubble.

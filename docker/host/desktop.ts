@@ -2,8 +2,8 @@
  * What is on the screen besides the program itself. `browser` and `app`: matchbox, which makes every window as large as the screen.
  * `desktop`: Xfce where it is installed; else openbox with a background, a panel, a menu and a terminal, from whatever of these is there.
  */
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import {
   desktopEntries,
   desktopMenu,
@@ -13,6 +13,7 @@ import {
   panelSettings,
   terminalResources,
 } from './desktop-look.ts'
+import { makeFolder } from './folders.ts'
 import type { HostSpec } from './host-spec.ts'
 import { findProgram, launch, type Program } from './program.ts'
 
@@ -50,7 +51,7 @@ async function startLightDesktop(spec: HostSpec, env: Record<string, string>): P
   const settings = join(spec.scratch, 'desktop')
   const write = (file: string, text: string) => {
     const path = join(settings, file)
-    mkdirSync(join(path, '..'), { recursive: true })
+    makeFolder(dirname(path))
     writeFileSync(path, text)
     return path
   }
@@ -59,7 +60,7 @@ async function startLightDesktop(spec: HostSpec, env: Record<string, string>): P
   const rules = write('rc.xml', openboxSettings(menu))
   const panel = write('tint2rc', panelSettings(entries.map(entry => write(`${entry.id}.desktop`, launcher(entry)))))
   write('config/pcmanfm/porthole/desktop-items-0.conf', filesSettings)
-  mkdirSync(join(spec.home, 'Desktop'), { recursive: true })
+  makeFolder(join(spec.home, 'Desktop'))
   const shown = { ...env, XENVIRONMENT: write('Xresources', terminalResources), XDG_CURRENT_DESKTOP: 'Porthole' }
   const options = { env: shown, cwd: spec.home }
   const main = await launch('openbox', openbox, ['--config-file', rules], options)

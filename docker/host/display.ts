@@ -1,8 +1,9 @@
 /** The screen: Xvnc, which is X server and RFB server in one. No password on it: who may connect is the agent's business. */
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
+import { makeFolder } from './folders.ts'
 import type { HostSpec } from './host-spec.ts'
 import { describeExit, findProgram, launch, type Program } from './program.ts'
 
@@ -17,7 +18,7 @@ export async function startDisplay(spec: HostSpec, env: Record<string, string>):
   if (!path) throw new Error('Xvnc is not installed (Debian package tigervnc-standalone-server)')
   const authority = join(spec.scratch, 'Xauthority')
   writeFileSync(authority, cookieFile(), { mode: 0o600 })
-  mkdirSync('/tmp/.X11-unix', { recursive: true, mode: 0o1777 })
+  makeFolder('/tmp/.X11-unix', 0o1777)
   const { rfb } = spec
   if ('socket' in rfb) rmSync(rfb.socket, { force: true })
   const rfbOptions =

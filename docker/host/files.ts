@@ -1,10 +1,11 @@
 /** The person's files over HTTP: everything under home, streamed, and nothing else. Names are normalised and links that lead out are refused. */
 import { randomBytes } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
-import { lstat, mkdir, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
+import { lstat, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { basename, dirname, join, posix, sep } from 'node:path'
 import { pipeline } from 'node:stream/promises'
+import { makeFolder } from './folders.ts'
 import { Refusal } from './problem.ts'
 
 export interface FileEntry {
@@ -85,7 +86,7 @@ async function list(folder: string): Promise<FileEntry[]> {
 async function write(home: string, path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const before = await stat(path).catch(() => null)
   if (before?.isDirectory()) throw new Refusal(409, 'conflict', 'there is a folder of this name')
-  await mkdir(dirname(path), { recursive: true })
+  makeFolder(dirname(path), 0o755)
   const half = join(await realpath(home), `.upload-${randomBytes(6).toString('hex')}`)
   try {
     await pipeline(request, createWriteStream(half, { flags: 'wx', mode: 0o644 }))

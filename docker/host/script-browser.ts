@@ -2,7 +2,7 @@
  * Playwright inside the session: it opens the first page, serves remote `connect()` clients on a private address, and brings what the browser
  * downloads to the person's Downloads. A human at the screen and every script share the browser's one default context.
  */
-import { copyFile, link, mkdir, rename } from 'node:fs/promises'
+import { copyFile, link, rename } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { basename, extname, join } from 'node:path'
 import type { BrowserContext, Download, Page, Browser as PlaywrightBrowser } from 'playwright-core'
@@ -39,8 +39,6 @@ export interface ScriptOptions {
 export async function connectScripts(options: ScriptOptions): Promise<ScriptBrowser> {
   const { chromium } = await import('playwright-core')
   const { artifacts, downloads, note } = options
-  await mkdir(artifacts, { recursive: true })
-  await mkdir(downloads, { recursive: true })
   const browser = await chromium.connectOverCDP(options.devtools, { isLocal: true, artifactsDir: artifacts })
   const context = browser.contexts()[0] ?? (await browser.newContext())
   const control = await browser.newBrowserCDPSession()

@@ -2,11 +2,12 @@
  * One session from its first program to its last kill. The order of the start is what makes it fast: Xvnc and then Chromium are spawned
  * first, Playwright is imported while they come up, and it attaches to the browser that is there.
  */
-import { mkdirSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Browser, startChromium } from './chromium.ts'
 import { startDesktop, startWindowManager } from './desktop.ts'
 import { startDisplay } from './display.ts'
+import { makeFolder } from './folders.ts'
 import { clampSize, type HostSpec, type Size, type Wait } from './host-spec.ts'
 import type { Actions, LateSettings } from './http-server.ts'
 import { watchMemory } from './memory-wall.ts'
@@ -46,10 +47,10 @@ export class Session {
   async start(): Promise<void> {
     const { spec, status } = this
     try {
-      for (const folder of [spec.home, spec.profile, spec.scratch, join(spec.home, 'Downloads')])
-        mkdirSync(folder, { recursive: true, mode: 0o700 })
       // What a killed browser left half way.
       rmSync(spec.artifacts, { recursive: true, force: true })
+      for (const folder of [spec.home, spec.profile, spec.scratch, join(spec.home, 'Downloads'), spec.artifacts])
+        makeFolder(folder)
       const { env, ignored } = sessionEnv(spec)
       this.env = env
       if (ignored.length > 0) status.note(`These names in env belong to the session and were left out: ${ignored.join(', ')}`)

@@ -175,6 +175,8 @@ export class LocalMachine {
       const inside = insideOf(walls, sample)
       const room = { ...sample, env: { ...sample.env, NODE_COMPILE_CACHE: join(inside.scratch, 'code') } }
       const [program, ...args] = wallsCommand(walls, this.programs, room, [
+        // Where its folder is swept away under it, Node makes that folder again for ever, before any line of ours runs.
+        ...['/usr/bin/timeout', '--signal=KILL', String(warmPatience / 1000)],
         inside.node,
         join(dirname(inside.hostEntry), 'warm-code.ts'),
       ])

@@ -156,11 +156,11 @@ export class LocalSession implements HostDoor {
     const { exitCode, signalCode } = this.child
     const sandbox = /^bwrap: .*$/m.exec(this.lastWords)
     if (sandbox) return `The session's sandbox could not be made (${sandbox[0]})`
-    if (signalCode) return `The session's processes were killed (${signalCode})`
-    const fault = this.lastWords
-      .trim()
-      .split('\n')
-      .findLast(line => /error/i.test(line))
+    // Init and sandbox pass a signal on as 128 + its number.
+    const signal = exitCode !== null && exitCode > 128 ? `signal ${exitCode - 128}` : signalCode
+    if (signal)
+      return `The session's host program was killed (${signal}${signal === 'signal 9' ? ', perhaps out of memory' : ''})`
+    const fault = this.lastWords.split('\n').findLast(line => /^(host: |\w*Error\b)/.test(line))
     return `The session's host program ended unexpectedly (exit code ${exitCode})${fault ? `: ${fault.slice(0, 300)}` : ''}`
   }
 
