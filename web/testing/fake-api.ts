@@ -217,7 +217,7 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
 
   function clusters(method: string, id: string, verb: string, body: Body, response: ServerResponse): unknown {
     const helm =
-      'helm upgrade --install porthole-agent oci://ghcr.io/porthole/charts/porthole-agent \
+      'helm upgrade --install porthole-agent deploy/helm/porthole-agent \
   --namespace porthole-system --create-namespace \
   --set api.url=https://porthole.example \
   --set joinToken=vnc-join-7k2m9q4x8z1c5v0b'
