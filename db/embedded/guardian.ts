@@ -1,7 +1,7 @@
 /**
  * Runs a server that must not outlive us. A small shell stands between: its standard input is a pipe that only this process holds, so our end,
  * even by SIGKILL, is an end of file there, which no race can miss; then it interrupts the server until it is gone, and kills it after
- * three seconds. Ending the pipe is also how we stop it. If the shell itself is killed, the kernel interrupts the server.
+ * a second and a half, which loses nothing (WAL). Ending the pipe is also how we stop it. If the shell itself is killed, the kernel interrupts the server.
  */
 import { spawn } from 'node:child_process'
 import { programEnv } from './identity.ts'
@@ -15,7 +15,7 @@ server=$!
   tries=0 how=INT
   while kill -$how $server 2>/dev/null; do
     tries=$((tries + 1))
-    [ $tries -lt 30 ] || how=KILL
+    [ $tries -lt 15 ] || how=KILL
     sleep 0.1
   done
 ) &

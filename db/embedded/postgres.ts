@@ -33,7 +33,7 @@ export interface EmbeddedPostgres {
   way: Identity['way']
   /** Resolves when the server has ended, asked or not. */
   ended: Promise<number>
-  /** Closes connections and ends the server cleanly, in under 4 s. Calling it again is harmless. */
+  /** Closes connections and ends the server cleanly, in about 2 s at most. Calling it again is harmless. */
   stop(): Promise<void>
 }
 
