@@ -31,7 +31,10 @@ function fatal(error: unknown): void {
 }
 
 process.on('uncaughtException', fatal)
-process.on('unhandledRejection', fatal)
+// Nothing of ours floats; one of a library's must not cost everybody their streams.
+process.on('unhandledRejection', error =>
+  log.error('unhandled_rejection', { error, stack: error instanceof Error ? error.stack : undefined }),
+)
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void end(0))
 process.on('disconnect', () => void end(0))
 

@@ -64,7 +64,12 @@ export class Peers {
     await database.db
       .insert(replicas)
       .values({ id: replica, url: this.url })
-      .onConflictDoUpdate({ target: replicas.id, set: { seen_at: sql`clock_timestamp()` } })
+      .onConflictDoUpdate({ target: replicas.id, set: { url: this.url, seen_at: sql`clock_timestamp()` } })
+  }
+
+  /** Rows of replicas that were killed. Whatever was theirs has been released long before. */
+  async forgetDead(): Promise<void> {
+    await this.env.database.db.delete(replicas).where(sql`${replicas.seen_at} < clock_timestamp() - interval '1 hour'`)
   }
 
   async notifyNudge(cluster: string): Promise<void> {

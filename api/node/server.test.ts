@@ -1,7 +1,10 @@
 import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import { request } from 'node:http'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type NodeApi, nodeApi, Refusal } from '../testing/node-api.ts'
+import { httpServer } from './server.ts'
+import { Upgrades } from './upgrades.ts'
 
 let api: NodeApi
 beforeAll(async () => {
@@ -113,5 +116,36 @@ describe('plain HTTP', () => {
   it('answers unknown paths of the API as problems, whoever asks', async () => {
     const answer = await fetch(`${api.url}/v1/nothing`, { headers: { accept: 'text/html' } })
     expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([404, 'not_found'])
+  })
+
+  it('cuts a JSON body that dribbles, not an upload', async () => {
+    const { server, close } = httpServer({
+      fetch: async request =>
+        new Response(String((await request.arrayBuffer()).byteLength), { headers: { 'content-type': 'text/plain' } }),
+      upgrades: new Upgrades(),
+      log: { info() {}, warn() {}, error() {} },
+      bodyMs: 200,
+    })
+    await new Promise<void>(listening => server.listen(0, '127.0.0.1', listening))
+    const dribble = async (type: string) => {
+      const outgoing = request({
+        port: (server.address() as AddressInfo).port,
+        method: 'POST',
+        headers: { 'content-type': type, 'content-length': 10 },
+      })
+      const outcome = new Promise<number | string | undefined>(done => {
+        outgoing.once('response', answer => done(answer.statusCode))
+        outgoing.on('error', (error: NodeJS.ErrnoException) => done(error.code))
+      })
+      for (let i = 0; i < 10; i++) {
+        outgoing.write('1')
+        await new Promise(turn => setTimeout(turn, 50))
+      }
+      outgoing.end()
+      return outcome
+    }
+    expect(await dribble('application/octet-stream')).toBe(200)
+    expect(await dribble('application/json')).toMatch(/ECONNRESET|EPIPE/)
+    await close(100)
   })
 })

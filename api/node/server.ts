@@ -22,6 +22,8 @@ type Fetch = (request: Request, env: NodeEnv) => Response | Promise<Response>
 /** A request's head must be here within this; bodies may take long, but not stand still (`idleMs`). */
 const headersTimeout = 10_000
 const idleMs = 150_000
+/** A JSON body is small: whoever needs longer for it holds us up. */
+const jsonBodyMs = 30_000
 const maxHeaderSize = 16 * 1024
 const readableHost = /^(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?$/i
 
@@ -31,12 +33,13 @@ export interface HttpServer {
   close(drainMs: number): Promise<void>
 }
 
-export function httpServer(options: { fetch: Fetch; upgrades: Upgrades; log: Log }): HttpServer {
-  const { fetch, upgrades, log } = options
+export function httpServer(options: { fetch: Fetch; upgrades: Upgrades; log: Log; bodyMs?: number }): HttpServer {
+  const { fetch, upgrades, log, bodyMs = jsonBodyMs } = options
   const ending = new AbortController()
   const answer = async (request: Request, { incoming, outgoing }: HttpBindings): Promise<Response> => {
     const fault = headFault(incoming)
     if (fault) return problemResponse(fault, newId('req'))
+    if (incoming.headers['content-type']?.includes('json')) limitBody(incoming, bodyMs)
     const response = await fetch(request, { incoming })
     if (response.headers.get('content-type')?.includes('json')) return response
     streamAnswer(response, outgoing, { log, ending: ending.signal }).catch(error =>
@@ -91,6 +94,12 @@ export function httpServer(options: { fetch: Fetch; upgrades: Upgrades; log: Log
     clearTimeout(timer)
   }
   return { server, close }
+}
+
+function limitBody(incoming: IncomingMessage, ms: number): void {
+  const timer = setTimeout(() => incoming.complete || incoming.socket.destroy(), ms)
+  incoming.once('end', () => clearTimeout(timer))
+  incoming.once('close', () => clearTimeout(timer))
 }
 
 async function upgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer, fetch: Fetch, upgrades: Upgrades): Promise<void> {

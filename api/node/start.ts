@@ -89,19 +89,21 @@ async function assemble(settings: NodeSettings, log: Log, undo: (() => Promise<v
   const http = httpServer({ fetch: front(app, assets, peers, tunnel), upgrades: tunnel.upgrades, log })
   const { server } = http
   undo.push(() => shutDown(http, tunnel))
+  // Known before the first agent can come: a link of an unknown replica counts as dead.
+  await peers.beat()
   await listen(server, settings)
   const url = urlOf(server, settings.host)
   origin ||= url
 
-  const timers = new Timers(log)
-  startTimers(timers, { tunnel, peers, auth, sweep: { db, tunnel, origin }, clusterView: verbs.clusterView })
-  undo.push(() => timers.stop())
   // Port 0 is one that the kernel chose.
   const replicaUrl = settings.replicaUrl?.replace(/:0(?=\/|$)/, `:${new URL(url).port}`) ?? null
   await peers.start(replicaUrl, cluster =>
     deferred.add(Promise.resolve(tunnel.links.has(cluster) ? tunnel.nudge(cluster) : undefined)),
   )
   undo.push(() => peers.stop())
+  const timers = new Timers(log)
+  startTimers(timers, { tunnel, peers, auth, sweep: { db, tunnel, origin }, clusterView: verbs.clusterView })
+  undo.push(() => timers.stop())
   log.info('api_started', { url, replica, version: config.version, replica_url: replicaUrl })
   return { url, replica, adminToken, tunnel }
 }
@@ -145,7 +147,10 @@ function startTimers(timers: Timers, { tunnel, peers, auth, sweep, clusterView }
   timers.every(30_000, 'grant_renew', () => tunnel.renew())
   timers.every(60_000, 'grant_lost', () => streams.sweepLost())
   timers.every(10_000, 'replica_beat', () => peers.beat())
-  timers.every(15_000, 'replica_dead', async () => void (await releaseLinksOfDeadReplicas(sweep.db, clusterView, deadAfterMs)))
+  timers.every(15_000, 'replica_dead', async () => {
+    await releaseLinksOfDeadReplicas(sweep.db, clusterView, deadAfterMs)
+    await peers.forgetDead()
+  })
   timers.every(2_000, 'session_sweep', () => sweepSessions(sweep))
   timers.every(300_000, 'retention', () => sweepOld(sweep))
   timers.every(900_000, 'stale', () => sweepStale(sweep.db))

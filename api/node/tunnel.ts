@@ -230,7 +230,7 @@ export class NodeTunnel implements Tunnel {
     const secure =
       known && known.host === url.host
         ? known.protocol === 'https:'
-        : url.protocol === 'https:' || request.headers.get('x-forwarded-proto') === 'https'
+        : url.protocol === 'https:' || /^https\b/.test(request.headers.get('x-forwarded-proto') ?? '')
     return `${secure ? 'wss' : 'ws'}://${url.host}`
   }
 
