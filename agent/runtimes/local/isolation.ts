@@ -53,8 +53,10 @@ export function insideOf(walls: Walls, room: Room): Inside {
 /** `run`: what to start inside, in paths of the inside. */
 export function wallsCommand(walls: Walls, programs: Programs, room: Room, run: string[]): string[] {
   const init = programs.tini ? [programs.tini, ...(walls.kind === 'plain' ? ['-s'] : []), '--'] : []
-  const chain = [...dropTo(walls, programs, room.uid), ...init, ...run]
-  if (walls.kind === 'plain') return chain
+  const drop = dropTo(walls, programs, room.uid)
+  if (walls.kind === 'plain') return [...drop, ...init, ...run]
+  // Init stays what bubblewrap is: the kernel lets the dying outside kill only its own user, and with it goes the whole namespace.
+  const chain = [...init, ...drop, ...run]
   const asInit = init.length > 0 ? ['--as-pid-1'] : []
   return [programs.bwrap!, ...bubblewrapArgs(walls, room), ...asInit, '--', ...chain]
 }
@@ -63,8 +65,7 @@ function dropTo(walls: Walls, programs: Programs, uid: number): string[] {
   if (!walls.ownUsers) return []
   const limits = programs.prlimit ? [programs.prlimit, '--core=0', `--nproc=${processLimit}`, '--'] : []
   const user = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--no-new-privs', '--inh-caps=-all', '--bounding-set=-all']
-  // Changing the user clears the "die with the parent" that bubblewrap had set.
-  return [...limits, programs.setpriv!, ...user, '--pdeathsig=KILL', '--']
+  return [...limits, programs.setpriv!, ...user, '--']
 }
 
 const etcFiles =
@@ -77,6 +78,10 @@ function bubblewrapArgs(walls: Walls, room: Room): string[] {
   return [
     ...['--die-with-parent', '--new-session', '--unshare-pid', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup-try'],
     ...['--hostname', 'porthole'],
+    // As root: what it takes to become the session's user, and nothing else.
+    ...(walls.ownUsers
+      ? ['--cap-drop', 'ALL', ...['SETUID', 'SETGID', 'SETPCAP'].flatMap(cap => ['--cap-add', `CAP_${cap}`])]
+      : []),
     ...(walls.ownUsers ? [] : ['--unshare-user']),
     ...show('/usr', '/usr'),
     ...['/bin', '/lib', '/lib64', '/sbin'].flatMap(systemFolder),
