@@ -32,7 +32,9 @@ function split(source: string): Piece[] {
     const start = trimNext ? value.trimStart() : value
     pieces.push({ kind: 'text', value: trimEnd ? start.trimEnd() : start })
   }
-  for (const match of source.matchAll(/\{\{(- )?((?:"(?:[^"\\]|\\.)*"|`[^`]*`|[^"`])*?)( -)?\}\}|\{\{(-)? ?\/\*[\s\S]*?\*\/ ?(-)?\}\}/g)) {
+  for (const match of source.matchAll(
+    /\{\{(- )?((?:"(?:[^"\\]|\\.)*"|`[^`]*`|[^"`])*?)( -)?\}\}|\{\{(-)? ?\/\*[\s\S]*?\*\/ ?(-)?\}\}/g,
+  )) {
     const trimBefore = match[1] !== undefined || match[4] !== undefined || match[0].startsWith('{{-')
     text(source.slice(at, match.index), trimBefore)
     const action = (match[2] ?? '').trim()
@@ -44,7 +46,8 @@ function split(source: string): Piece[] {
   return pieces
 }
 
-const tokenPattern = /\s*(?:("(?:[^"\\]|\\.)*")|(`[^`]*`)|(-?\d+(?:\.\d+)?)|(\$?[A-Za-z_][\w]*|\$)|((?:\.[A-Za-z_]\w*)+|\.)|(:=|[=|(),]))/y
+const tokenPattern =
+  /\s*(?:("(?:[^"\\]|\\.)*")|(`[^`]*`)|(-?\d+(?:\.\d+)?)|(\$?[A-Za-z_][\w]*|\$)|((?:\.[A-Za-z_]\w*)+|\.)|(:=|[=|(),]))/y
 
 function tokens(action: string): string[] {
   const found: string[] = []
@@ -67,7 +70,8 @@ export function truth(value: unknown): boolean {
 
 function shown(value: unknown): string {
   if (value === undefined || value === null) return ''
-  if (typeof value === 'object') throw new TemplateFault(`a map or list cannot be printed: use toYaml or toJson (${JSON.stringify(value).slice(0, 80)})`)
+  if (typeof value === 'object')
+    throw new TemplateFault(`a map or list cannot be printed: use toYaml or toJson (${JSON.stringify(value).slice(0, 80)})`)
   return String(value)
 }
 
@@ -78,7 +82,8 @@ const field = (from: unknown, name: string): unknown => {
 }
 
 function variable(scope: Scope | null, name: string): { scope: Scope; value: unknown } {
-  for (let place = scope; place; place = place.parent) if (place.vars.has(name)) return { scope: place, value: place.vars.get(name) }
+  for (let place = scope; place; place = place.parent)
+    if (place.vars.has(name)) return { scope: place, value: place.vars.get(name) }
   throw new TemplateFault(`${name} is not declared`)
 }
 
@@ -124,7 +129,11 @@ class Expression {
     if (piped) args.push(piped)
     // Go's `and` and `or` stop at the first value that decides.
     if (word === 'and' || word === 'or') return scope => this.shortCircuit(word, args, scope)
-    return scope => this.call(word, args.map(arg => arg(scope)))
+    return scope =>
+      this.call(
+        word,
+        args.map(arg => arg(scope)),
+      )
   }
 
   private shortCircuit(word: string, args: Evaluate[], scope: Scope): unknown {
@@ -195,7 +204,8 @@ export class ChartTemplates {
     }
     const known = functions[name]
     if (!known) throw new TemplateFault(`the function ${name} is not known here`)
-    return known(...args)
+    // Each knows what it is called with; a wrong argument throws there.
+    return known(...(args as never[]))
   }
 }
 
@@ -345,7 +355,8 @@ const toJson = (value: unknown) =>
 const functions: Record<string, (...args: never[]) => unknown> = {
   append: (items: unknown[], item: unknown) => [...items, item],
   default: (fallback: unknown, value?: unknown) => (truth(value) ? value : fallback),
-  dict: (...pairs: unknown[]) => Object.fromEntries(pairs.flatMap((key, at) => (at % 2 === 0 ? [[String(key), pairs[at + 1]]] : []))),
+  dict: (...pairs: unknown[]) =>
+    Object.fromEntries(pairs.flatMap((key, at) => (at % 2 === 0 ? [[String(key), pairs[at + 1]]] : []))),
   eq: (a: unknown, ...others: unknown[]) => others.some(other => a === other),
   fail: (message: string) => {
     throw new TemplateFault(message)

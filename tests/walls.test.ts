@@ -5,7 +5,7 @@ import { importsOf, roomOf, violations } from './walls.ts'
 
 const root = join(import.meta.dirname, '..')
 const doors = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).imports as Record<string, string>
-const sources = globSync('{agent,api,bench,db,docker,setup,tests,web}/**/*.{ts,tsx,mjs,css}', {
+const sources = globSync('{agent,api,bench,db,deploy,docker,setup,tests,web}/**/*.{ts,tsx,mjs,css}', {
   cwd: root,
   exclude: ['**/node_modules', '**/dist', 'db/migrations'],
 })

@@ -40,6 +40,7 @@ export const rooms: Room[] = [
   { room: 'web', may: ['web'], types: ['api', 'agent/protocol'] },
   { room: 'docker', may: [], packages: [] },
   { room: 'docker/host', may: ['docker/host'], packages: ['ws', 'playwright-core'] },
+  { room: 'deploy', may: ['deploy'], packages: ['yaml', 'zod'] },
   { room: 'setup', may: ['setup', 'db'] },
   { room: 'bench' },
   { room: 'tests' },
