@@ -50,7 +50,7 @@ const onePlatformOnly = /^(node:|cloudflare:|ws$|@hono\/node-server|bufferutil$|
 const junkDrawers = new Set(['utils', 'util', 'helpers', 'helper', 'common', 'types', 'index', 'misc', 'shared'])
 const longest = 500
 
-const isTest = (path: string) => /\.test\.tsx?$/.test(path) || /(^|\/)(testing|tests)\//.test(path)
+const isTest = (path: string) => /(\.test|-conformance)\.tsx?$/.test(path) || /(^|\/)(testing|tests)\//.test(path)
 /** Composition roots and what belongs to them; below these nothing reads the environment. (A page of web/ has none, only samples that name it.) */
 const mayReadEnvironment = (path: string) =>
   isTest(path) || /(^|\/)main\.ts$|\.config\.ts$|^setup\/(config\.ts|run\.mjs)$|^(bench|web)\//.test(path)
