@@ -46,6 +46,8 @@ export interface EnrolParts {
 }
 
 const answerDeadlineMs = 15_000
+/** A clock a little ahead of the API's must not sign from its future. */
+const backdateSeconds = 5
 
 export async function ensureIdentity(parts: EnrolParts): Promise<Identity> {
   const stored = await loadKey(parts.store)
@@ -126,14 +128,14 @@ async function identityOf(key: StoredKey['key'], enrolled: EnrollResponse, clock
       offset = apiNow - clock.wall()
     },
     sign() {
-      const now = Math.floor((clock.wall() + offset) / 1000)
+      const issued = Math.floor((clock.wall() + offset) / 1000) - backdateSeconds
       return new SignJWT()
         .setProtectedHeader({ alg: 'EdDSA', kid: enrolled.agent })
         .setIssuer(enrolled.agent)
         .setAudience(agentAudience)
         .setJti(randomUUID())
-        .setIssuedAt(now)
-        .setExpirationTime(now + agentJwtMaxAge)
+        .setIssuedAt(issued)
+        .setExpirationTime(issued + agentJwtMaxAge)
         .sign(secret)
     },
   }

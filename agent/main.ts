@@ -4,7 +4,6 @@
  */
 import { randomUUID } from 'node:crypto'
 import { join, resolve } from 'node:path'
-import { z } from 'zod'
 import packageJson from '../package.json' with { type: 'json' }
 import { runAgent } from './agent.ts'
 import { systemClock } from './clock.ts'
@@ -13,6 +12,7 @@ import { serveHealth } from './health.ts'
 import { EnrolError } from './identity.ts'
 import { createLog, whatFailed } from './log.ts'
 import type { Runtime } from './runtimes/runtime.ts'
+import { StateError } from './sessions/agent-memory.ts'
 import { fileStore } from './sessions/state-file.ts'
 
 const shutdownMs = 4_500
@@ -68,9 +68,8 @@ async function openRuntime(config: AgentConfig, dataDir: string): Promise<Runtim
 }
 
 function fatal(error: unknown): number {
-  const forPeople = error instanceof ConfigError || error instanceof EnrolError
-  const message =
-    error instanceof z.ZodError ? 'state.json of the agent cannot be understood; move it away to start afresh' : whatFailed(error)
+  const forPeople = [ConfigError, EnrolError, StateError].some(kind => error instanceof kind)
+  const message = whatFailed(error)
   process.stderr.write(`${message}\n`)
   if (!forPeople && error instanceof Error) log.error('fatal', { stack: error.stack ?? '' })
   process.send?.({ type: 'fatal', message })

@@ -3,6 +3,11 @@ import type { Clock } from '../clock.ts'
 import { freshMemory, recalledMemory, type SessionMemory, StoredState, storedMemory } from './session-memory.ts'
 import type { TextStore } from './state-file.ts'
 
+/** For a person: what is on disk makes no sense. */
+export class StateError extends Error {
+  override readonly name = 'StateError'
+}
+
 export class AgentMemory {
   readonly sessions = new Map<string, SessionMemory>()
   /** Newest epoch ever accepted. */
@@ -23,7 +28,7 @@ export class AgentMemory {
     const memory = new AgentMemory(store, clock)
     const text = await store.load()
     if (text === null) return memory
-    const state = StoredState.parse(JSON.parse(text))
+    const state = readState(text)
     memory.epoch = state.epoch
     for (const [id, stored] of Object.entries(state.sessions)) memory.sessions.set(id, recalledMemory(stored, clock))
     memory.saved = text
@@ -61,5 +66,13 @@ export class AgentMemory {
     if (text === this.saved) return
     await this.store.save(text)
     this.saved = text
+  }
+}
+
+function readState(text: string): StoredState {
+  try {
+    return StoredState.parse(JSON.parse(text))
+  } catch {
+    throw new StateError('state.json of the agent cannot be understood; move it away to start afresh')
   }
 }
