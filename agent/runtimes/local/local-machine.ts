@@ -1,6 +1,6 @@
 /** What this machine offers to sessions, found out once at the agent's start, and how a session's room is furnished before its walls close. */
 import { execFile } from 'node:child_process'
-import { chmod, chown, mkdir, realpath, rm, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -10,7 +10,7 @@ import { hostSettings } from './host-settings.ts'
 import { codeCacheInside, insideOf, type Room, wallsCommand } from './isolation.ts'
 import { findPrograms, type Programs, programVersions } from './programs.ts'
 import { makeRuntimeFolder } from './runtime-folder.ts'
-import { SessionFolders } from './session-folders.ts'
+import { SessionFolders, type SessionHome } from './session-folders.ts'
 import { type Machine, probeWalls } from './walls-probe.ts'
 
 export interface MachineOptions {
@@ -114,6 +114,18 @@ export class LocalMachine {
     await writeFile(settings, JSON.stringify(hostSettings(order.spec, walls, inside, chromiumSandbox)), { mode: 0o600 })
     if (walls.ownUsers) await chown(settings, order.uid, order.uid)
     return wallsCommand(walls, this.programs, room, [inside.node, inside.hostEntry, join(inside.scratch, 'spec.json')])
+  }
+
+  /** Walls for a tool that works on a home while no session does. */
+  async toolRoom({ home, uid }: SessionHome) {
+    const { walls } = this.machine
+    const place = await mkdtemp(join(this.runtimeFolder, 't-'))
+    const room = await this.room(place, home, uid)
+    return {
+      inside: insideOf(walls, room),
+      command: (run: string[]) => wallsCommand(walls, this.programs, room, run),
+      remove: () => rm(place, { recursive: true, force: true }),
+    }
   }
 
   async close(): Promise<void> {

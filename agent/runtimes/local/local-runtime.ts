@@ -22,6 +22,7 @@ import {
 import { dialScreen } from './dial-screen.ts'
 import { type LocalMachine, openMachine } from './local-machine.ts'
 import { LocalSession } from './local-session.ts'
+import { LocalVolumes } from './local-volumes.ts'
 import { SessionLog } from './session-log.ts'
 
 export interface LocalRuntimeOptions {
@@ -47,6 +48,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
 }
 
 class LocalRuntime implements Runtime {
+  readonly volumes: LocalVolumes
   private readonly machine: LocalMachine
   private readonly capacity: Capabilities['capacity']
   private readonly wall: () => number
@@ -60,6 +62,7 @@ class LocalRuntime implements Runtime {
 
   constructor(machine: LocalMachine, options: LocalRuntimeOptions) {
     this.machine = machine
+    this.volumes = new LocalVolumes(machine)
     this.wall = options.wall ?? Date.now
     this.capacity = options.capacity ?? machineCapacity()
   }

@@ -203,11 +203,24 @@ describe('over time', { timeout: 90_000 }, () => {
     await runtime.host('ses_vola', { ...put, body: [Buffer.from('kept')] as unknown as AsyncIterable<Uint8Array> })
     const second = instanceName('ses_volb', 1)
     await expect(runtime.start(second, 'ses_volb', 1, localSpec({ volume }))).rejects.toThrow(/vol_one is in use by ses-vola-g1/)
+    await expect(runtime.volumes!.remove('vol_one')).rejects.toThrow(/in use/)
     await runtime.stop(first.name, first.uid, 1_000)
     await runtime.forget('ses_vola')
-    const other = await run('ses_volb', 1, { volume, headless: true })
+
+    const archive = (id: string, method: string, body?: Buffer) =>
+      runtime.volumes!.archive(id, {
+        ...{ method, path: '/archive', headers: {}, signal: AbortSignal.timeout(20_000) },
+        ...(body && { body: [body] as unknown as AsyncIterable<Uint8Array> }),
+      })
+    const packed = await bytesOf((await archive('vol_one', 'GET')).body)
+    expect((await archive('vol_two', 'PUT', packed)).status).toBe(200)
+    await expect(archive('vol_two', 'PUT', Buffer.from('no archive'))).rejects.toMatchObject({ status: 422 })
+
+    const other = await run('ses_volb', 1, { volume: { id: 'vol_two' }, headless: true })
     expect(await listFiles('ses_volb', '')).toContain('note.txt')
     await runtime.stop(other.name, other.uid, 0)
+    await runtime.volumes!.remove('vol_one')
+    await expect(archive('vol_one', 'GET')).rejects.toMatchObject({ status: 404 })
   })
 
   test('language, time zone and environment are the session’s', async () => {

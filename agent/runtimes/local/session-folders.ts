@@ -2,7 +2,7 @@
  * What sessions keep on disk: `sessions/<id>/` (home and log, between generations) and `volumes/<id>/` (homes that outlive sessions). Where each
  * session has a user of its own, that is the owner of its home: it stays the same over generations and agents, and files never change hands.
  */
-import { chmod, chown, lstat, mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { chmod, chown, lstat, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
 export interface SessionHome {
@@ -11,6 +11,8 @@ export interface SessionHome {
 }
 
 const safeId = /^[a-z]{2,8}_[0-9a-z]{1,64}$/
+/** A volume being filled from an archive. */
+const halfVolume = '.new-'
 const firstUid = 1_900_000_000
 const uidCount = 200_000_000
 /** Containers often map no more than these. */
@@ -36,6 +38,7 @@ export class SessionFolders {
       await mkdir(folder, { recursive: true, mode: 0o700 })
       await chmod(folder, traversable ? 0o711 : 0o700)
       for (const id of await readdir(folder)) {
+        if (id.startsWith(halfVolume)) await removeAll(join(folder, id))
         const home = name === 'volumes' ? join(folder, id) : join(folder, id, 'home')
         const facts = await lstat(home).catch(() => null)
         if (facts) folders.used.add(facts.uid)
@@ -54,17 +57,56 @@ export class SessionFolders {
     const folder = this.sessionFolder(session)
     await mkdir(folder, { recursive: true, mode: this.range ? 0o711 : 0o700 })
     if (volume === undefined) return await this.owned(join(folder, 'home'))
-    if (!safeId.test(volume)) throw new Error(`"${volume}" is no volume id`)
-    const holder = this.volumesInUse.get(volume)
-    if (holder && holder !== instance)
-      throw new Error(`volume ${volume} is in use by ${holder}: one session writes to it at a time`)
-    this.volumesInUse.set(volume, instance)
+    const path = this.claim(volume, instance)
     try {
-      return await this.owned(join(this.root, 'volumes', volume))
+      return await this.owned(path)
     } catch (cause) {
       this.volumesInUse.delete(volume)
       throw cause
     }
+  }
+
+  /** Work on a volume that nobody else may touch meanwhile; null: there is no such volume. */
+  async withVolume<T>(volume: string, purpose: string, work: (home: SessionHome | null) => Promise<T>): Promise<T> {
+    const path = this.claim(volume, purpose)
+    try {
+      const there = await lstat(path).catch(() => null)
+      return await work(there && (await this.owned(path)))
+    } finally {
+      this.volumesInUse.delete(volume)
+    }
+  }
+
+  removeVolume(volume: string): Promise<void> {
+    return this.withVolume(volume, 'its removal', async home => {
+      if (!home) return
+      await removeAll(home.home)
+      if (this.inRange(home.uid)) this.used.delete(home.uid)
+    })
+  }
+
+  /** The volume's files are what `fill` puts into an empty folder, or stay what they were when it fails. */
+  replaceVolume(volume: string, fill: (home: SessionHome) => Promise<void>): Promise<void> {
+    return this.withVolume(volume, 'an upload', async old => {
+      const half = await this.owned(join(this.root, 'volumes', `${halfVolume}${volume}`))
+      try {
+        await fill(half)
+        if (old) await removeAll(old.home)
+        await rename(half.home, join(this.root, 'volumes', volume))
+      } catch (cause) {
+        await removeAll(half.home)
+        throw cause
+      }
+    })
+  }
+
+  private claim(volume: string, purpose: string): string {
+    if (!safeId.test(volume)) throw new Error(`"${volume}" is no volume id`)
+    const holder = this.volumesInUse.get(volume)
+    if (holder && holder !== purpose)
+      throw new Error(`volume ${volume} is in use by ${holder}: one session writes to it at a time`)
+    this.volumesInUse.set(volume, purpose)
+    return join(this.root, 'volumes', volume)
   }
 
   release(instance: string, volume: string | undefined): void {
