@@ -9,9 +9,11 @@ import { type Log, whatFailed } from '../log.ts'
 import type { Policy } from '../policy.ts'
 import { type Action, reconcile } from '../reconcile.ts'
 import type { Instance, Runtime } from '../runtimes/runtime.ts'
+import { Activity } from './activity.ts'
 import type { AgentMemory } from './agent-memory.ts'
 import type { DesiredState } from './desired-state.ts'
-import { activityStep, newest, observedView, type View } from './observed-view.ts'
+import { activityStep, observedView, type View } from './observed-view.ts'
+import { beginAttempt, noteAction } from './session-notes.ts'
 
 export interface SessionKeeperParts {
   runtime: Runtime
@@ -41,8 +43,7 @@ export class SessionKeeper {
   private readonly parts: SessionKeeperParts
   private instances: readonly Instance[] = []
   private readonly lastInstances = new Map<string, Instance>()
-  private readonly viewerActivity = new Map<string, number>()
-  private readonly runtimeActivity = new Map<string, { stamp: number; at: number }>()
+  private readonly activity: Activity
   private readonly busy = new Set<string>()
   /** Sessions whose action ended while the present pass was looking: what it saw of them may be old. */
   private readonly touched = new Set<string>()
@@ -53,6 +54,7 @@ export class SessionKeeper {
 
   constructor(parts: SessionKeeperParts) {
     this.parts = parts
+    this.activity = new Activity(parts.clock)
   }
 
   wake = (): void => {
@@ -86,10 +88,9 @@ export class SessionKeeper {
 
   /** A person or script did something in the session just now. */
   markActivity(session: string): void {
+    const before = this.activity.mark(session)
     const now = this.parts.clock.now()
-    const before = this.viewerActivity.get(session)
-    this.viewerActivity.set(session, now)
-    if (before === undefined || Math.floor(before / activityStep) !== Math.floor(now / activityStep)) this.parts.changed()
+    if (before === null || Math.floor(before / activityStep) !== Math.floor(now / activityStep)) this.parts.changed()
   }
 
   access(session: string): SessionAccess | null {
@@ -118,7 +119,7 @@ export class SessionKeeper {
           memory: memory.sessions.get(id),
           instances: bySession.get(id) ?? [],
           lastInstance: this.lastInstances.get(id),
-          activeAt: this.activeAt(id),
+          activeAt: this.activity.at(id),
         },
         clock.now(),
         clock.wall(),
@@ -147,7 +148,7 @@ export class SessionKeeper {
       isGarbage: id => desired.isGarbage(id),
       instances: this.instances,
       memory: memory.sessions,
-      activeAt: id => this.activeAt(id),
+      activeAt: id => this.activity.at(id),
     })
     if (plan.brake && plan.brake !== this.brake) log.error(plan.brake)
     this.brake = plan.brake
@@ -167,7 +168,8 @@ export class SessionKeeper {
   /** Runs a session's actions one after the other; the next pass waits for none of them. */
   private begin(session: string, actions: Action[]): void {
     const { log, clock, memory } = this.parts
-    const effects = actions.filter(action => !this.remember(action))
+    const effects = actions.filter(action => !noteAction(this.parts, action))
+    if (actions.some(action => action.do === 'drop')) this.letGo(session)
     if (effects.length < actions.length) {
       memory.save().catch(error => log.error('the memory cannot be written', { error: whatFailed(error) }))
       this.wake()
@@ -197,70 +199,14 @@ export class SessionKeeper {
       })
   }
 
-  /** Actions that only change what is remembered. False: it has effects outside. */
-  private remember(action: Action): boolean {
-    const { memory, clock, log, policy } = this.parts
-    const { session } = action
-    switch (action.do) {
-      case 'adopt': {
-        const known = memory.of(session, action.generation)
-        known.attempt = 1
-        known.begunAt = clock.now()
-        known.capAt ??= policy.maxTtlMs === null ? null : clock.now() + policy.maxTtlMs
-        log.info('session adopted', { session, generation: action.generation })
-        return true
-      }
-      case 'ran':
-        memory.of(session, action.generation).runningSince = clock.now()
-        log.info('session runs', { session, generation: action.generation })
-        return true
-      case 'retry': {
-        const known = memory.of(session, action.generation)
-        Object.assign(known, {
-          attempt: 0,
-          runningSince: null,
-          retryAt: action.at,
-          failures: action.failures,
-          lastFailure: action.reason,
-        })
-        this.parts.ending(session, action.reason)
-        log.warn('session failed and will be started again', { session, generation: action.generation, reason: action.reason })
-        return true
-      }
-      case 'conclude': {
-        const known = memory.of(session, action.generation)
-        known.ending = action.ending
-        this.parts.ending(session, action.ending.reason)
-        log.info('session ended', {
-          session,
-          generation: action.generation,
-          cause: action.ending.cause,
-          reason: action.ending.reason,
-        })
-        return true
-      }
-      case 'drop':
-        memory.sessions.delete(session)
-        this.lastInstances.delete(session)
-        this.viewerActivity.delete(session)
-        this.runtimeActivity.delete(session)
-        this.pauses.delete(session)
-        return true
-      default:
-        return false
-    }
-  }
-
   private async perform(action: Action): Promise<void> {
-    const { memory, runtime, clock, log, policy } = this.parts
+    const { memory, runtime, clock, log } = this.parts
     const { session } = action
     const late = () => new Error(`${action.do} took longer than ${actionDeadlineMs / 1000} s`)
     switch (action.do) {
       case 'start': {
         const known = memory.of(session, action.generation)
-        known.attempt++
-        Object.assign(known, { begunAt: clock.now(), ours: true, runningSince: null, retryAt: null })
-        known.capAt ??= policy.maxTtlMs === null ? null : clock.now() + policy.maxTtlMs
+        beginAttempt(this.parts, known)
         // Begun is on disk before anything exists: a crash in between must not lead to a second life of a generation that ran.
         await memory.save().catch(error => {
           known.attempt--
@@ -312,21 +258,18 @@ export class SessionKeeper {
   }
 
   private see(instances: Instance[]): void {
-    const { clock } = this.parts
     this.instances = instances
     for (const instance of instances) {
       const last = this.lastInstances.get(instance.session)
       if (!last || last.generation <= instance.generation) this.lastInstances.set(instance.session, instance)
-      const { activeAt: stamp, session } = instance
-      // Turned into the steady clock once per stamp: a jump of the wall clock afterwards ages nobody.
-      if (stamp !== null && this.runtimeActivity.get(session)?.stamp !== stamp) {
-        this.runtimeActivity.set(session, { stamp, at: clock.now() - Math.max(0, clock.wall() - stamp) })
-      }
+      this.activity.see(instance)
     }
   }
 
-  private activeAt(session: string): number | null {
-    return newest(this.viewerActivity.get(session) ?? null, this.runtimeActivity.get(session)?.at ?? null)
+  private letGo(session: string): void {
+    this.lastInstances.delete(session)
+    this.activity.forget(session)
+    this.pauses.delete(session)
   }
 
   /** Limits are remembered so that a next life enforces them even before anyone has told it anything. */

@@ -14,11 +14,18 @@ export interface Gauge {
   delivered: number
   /** Bytes the sink still holds, or anything above 0 while something waits. */
   pending: () => number
+  /** Bytes the kernel has yet to take, where that can be seen: one huge message is delivered long before `delivered` rises. */
+  queued?: () => number
+}
+
+/** What a WebSocket's connection still holds below the count of `ws`. */
+function queuedBelow(ws: WebSocket): () => number {
+  return () => (ws as unknown as { _socket?: { _handle?: { writeQueueSize?: number } } })._socket?._handle?.writeQueueSize ?? 0
 }
 
 /** Everything `source` says goes to `sink`, text and binary kept. */
 export function pumpMessages(source: WebSocket, sink: WebSocket, seen: (bytes: number) => void): Gauge {
-  const gauge: Gauge = { delivered: 0, pending: () => sink.bufferedAmount }
+  const gauge: Gauge = { delivered: 0, pending: () => sink.bufferedAmount, queued: queuedBelow(sink) }
   source.on('message', (data: Buffer, binary: boolean) => {
     seen(data.length)
     if (sink.readyState !== sink.OPEN) return
@@ -51,7 +58,7 @@ export function pumpToBytes(source: WebSocket, sink: Duplex, through: (data: Buf
  * no pause: what is not pulled stays in the kernel, and TCP tells the other end.
  */
 export function pumpFromBytes(source: Duplex, sink: WebSocket, through: (data: Buffer) => Buffer | null): Gauge {
-  const gauge: Gauge = { delivered: 0, pending: () => sink.bufferedAmount }
+  const gauge: Gauge = { delivered: 0, pending: () => sink.bufferedAmount, queued: queuedBelow(sink) }
   let full = false
   const sent = () => {
     gauge.delivered++

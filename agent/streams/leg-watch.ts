@@ -10,7 +10,7 @@ import { ended, type StreamEnd } from './stream-end.ts'
 export const legTiming = { pingMs: 20_000, stalledMs: 120_000, silentMs: 100_000 } as const
 
 export class LegWatch {
-  private readonly gauges: { gauge: Gauge; delivered: number; since: number }[] = []
+  private readonly gauges: { gauge: Gauge; delivered: number; queued: number; since: number }[] = []
   private heardAt: number
   private sentWhenHeard = 0
   private cancel: () => void = () => {}
@@ -30,7 +30,7 @@ export class LegWatch {
   }
 
   add = (...gauges: Gauge[]): void => {
-    for (const gauge of gauges) this.gauges.push({ gauge, delivered: gauge.delivered, since: this.clock.now() })
+    for (const gauge of gauges) this.gauges.push({ gauge, delivered: gauge.delivered, queued: 0, since: this.clock.now() })
   }
 
   close(): void {
@@ -55,7 +55,10 @@ export class LegWatch {
   private judge(): StreamEnd | null {
     const now = this.clock.now()
     for (const watched of this.gauges) {
-      if (watched.gauge.pending() === 0 || watched.gauge.delivered !== watched.delivered) {
+      const queued = watched.gauge.queued?.() ?? 0
+      const moved = watched.gauge.delivered !== watched.delivered || queued < watched.queued
+      watched.queued = queued
+      if (watched.gauge.pending() === 0 || moved) {
         watched.delivered = watched.gauge.delivered
         watched.since = now
       } else if (now - watched.since >= legTiming.stalledMs) {
