@@ -38,7 +38,7 @@ const clusterScoped = [
 
 const everything: Values = {
   caBundle: '-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n',
-  imagePullSecrets: ['pull'],
+  images: { prefix: 'registry.example/p', tag: '1.0', pullSecrets: ['pull'] },
   nodeSelector: { disk: 'ssd' },
   tolerations: [{ key: 'a', operator: 'Exists' }],
   podAnnotations: { 'a/b': 'c: d' },
@@ -117,7 +117,7 @@ it('the agent understands what the chart tells it', () => {
       },
       sessions: {
         namespace: 'work',
-        images: { desktop: '', browser: 'r/browser:1' },
+        images: { browser: 'r/browser:1' },
         seccompProfile: 'porthole/chromium.json',
         nodeSelector: { a: 'b' },
         tolerations: [{ key: 'k', operator: 'Exists' }],
@@ -144,7 +144,7 @@ it('the agent understands what the chart tells it', () => {
     namespace: 'work',
     systemNamespace: 'system',
     serviceAccount: 'porthole-workload',
-    images: { browser: 'r/browser:1', display: 'porthole/display:dev' },
+    images: { browser: 'r/browser:1', display: 'localhost/porthole/display:dev' },
     seccompProfile: 'porthole/chromium.json',
     nodeSelector: { a: 'b' },
     tolerations: [{ key: 'k', operator: 'Exists' }],
@@ -174,7 +174,7 @@ it('every setting of the chart is one the agent reads', () => {
 
 it('an empty list of images allows the cluster’s own, not all', () => {
   const { policy } = readConfig(policyOf(agent()))
-  expect(policy.images).toEqual(['porthole/browser:dev', 'porthole/desktop:dev'])
+  expect(policy.images).toEqual(['localhost/porthole/browser:dev', 'localhost/porthole/desktop:dev'])
 })
 
 it('the join token is in a Secret and nowhere else', () => {
@@ -226,6 +226,7 @@ describe('refused', () => {
     ['a root container under restricted', { sessions: { prepareVolumes: true } }, /podSecurity\.level=baseline/],
     ['an address without a prefix', { network: { deniedCidrs: ['10.0.0.1'] } }, /deniedCidrs/],
     ['a quantity in words', { maxPerSession: { cpu: 'lots' } }, /maxPerSession\.cpu/],
+    ['homes of nothing, which would mean the default', { sessions: { keepHomes: [] } }, /keepHomes/],
     ['text for a switch', { rbac: { exec: 'yes' } }, /rbac\.exec/],
     ['a certificate that is none', { caBundle: 'abc' }, /caBundle/],
   ])('%s', (_, values, told) => expect(() => agent(values)).toThrow(told))

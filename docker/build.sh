@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Builds the images of docker/ with whatever is here: docker, podman or buildah.
 #
-#   docker/build.sh                               all images, as porthole/<name>:dev
+#   docker/build.sh                               all images, as localhost/porthole/<name>:dev
 #   docker/build.sh --name registry.example/team/porthole --tag 1.0 --push
 #   docker/build.sh --only browser                one of them, and those it is made from
 #   docker/build.sh --save /tmp/images            each as an archive besides
 #
 #   --tool docker|podman|buildah   default: the first of them that runs
-#   --name PREFIX                  default porthole: images are PREFIX/api, PREFIX/agent, …
+#   --name PREFIX                  default localhost/porthole (no registry's name): PREFIX/api, PREFIX/agent, …
 #   --tag TAG                      default dev
 #   --base IMAGE                   default debian:12-slim; any Debian 12
 #   --snapshot 20261101T000000Z    Debian's packages of that moment, for a build that can be repeated; default: today's
@@ -18,7 +18,7 @@
 set -euo pipefail
 
 all=(api agent display browser desktop)
-tool='' name=porthole tag=dev base=debian:12-slim snapshot='' mirror='' ca='' network='' only='' push=false save='' print=false
+tool='' name=localhost/porthole tag=dev base=debian:12-slim snapshot='' mirror='' ca='' network='' only='' push=false save='' print=false
 
 fail() { printf '%s\n' "$*" >&2; exit 1; }
 usage() { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "$0"; }

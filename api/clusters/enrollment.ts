@@ -25,7 +25,7 @@ export async function newEnrollment(tx: Sql, ctx: Ctx, cluster: string, seconds:
 export function installCommands(origin: string, token: string): Enrollment['commands'] {
   return {
     kubernetes:
-      'helm install porthole-agent deploy/helm/porthole-agent --namespace porthole --create-namespace' +
+      'helm install porthole-agent deploy/helm/porthole-agent --namespace porthole-system --create-namespace' +
       ` --set url=${origin} --set joinToken=${token}`,
     local: `PORTHOLE_URL=${origin} PORTHOLE_JOIN_TOKEN=${token} PORTHOLE_RUNTIME=local npm run agent`,
   }

@@ -54,7 +54,7 @@ fi
 say 'images'
 "$root/docker/build.sh" --tool docker --tag "$tag"
 images=()
-for name in api agent display browser desktop; do images+=("porthole/$name:$tag"); done
+for name in api agent display browser desktop; do images+=("localhost/porthole/$name:$tag"); done
 case $tool in
   kind) kind load docker-image --name "$cluster" "${images[@]}" ;;
   k3d) k3d image import --cluster "$cluster" "${images[@]}" ;;
@@ -92,9 +92,7 @@ if kube -n porthole-system get deployment porthole-agent >/dev/null 2>&1; then
 else
   say 'the agent'
   join=$(call POST /v1/clusters "{\"name\":\"$cluster\"}" | field enrollment.token)
-  render porthole-agent --set url=http://porthole-api.porthole.svc --set "joinToken=$join" --set "image.tag=$tag" \
-    --set "sessions.images.browser=porthole/browser:$tag" --set "sessions.images.desktop=porthole/desktop:$tag" \
-    --set "sessions.images.display=porthole/display:$tag" | kube apply -f -
+  render porthole-agent --set url=http://porthole-api.porthole.svc --set "joinToken=$join" --set "images.tag=$tag" | kube apply -f -
 fi
 kube -n porthole-system rollout status deployment/porthole-agent --timeout=180s
 

@@ -26,8 +26,24 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{/* The cluster's own images are allowed, or nothing would run; an empty list in the agent's settings would mean "all". */}}
 {{- define "porthole-agent.allowedImages" -}}
 {{- $own := list -}}
-{{- with .Values.sessions.images.browser }}{{ $own = append $own . }}{{ end -}}
-{{- with .Values.sessions.images.desktop }}{{ $own = append $own . }}{{ end -}}
+{{- $own = append $own (include "porthole-agent.browserImage" .) -}}
+{{- $own = append $own (include "porthole-agent.desktopImage" .) -}}
 {{- range .Values.policy.allowedImages }}{{ $own = append $own . }}{{ end -}}
 {{- join "," $own -}}
+{{- end -}}
+
+{{- define "porthole-agent.image" -}}
+{{- if .Values.image -}}{{ .Values.image }}{{- else -}}{{ .Values.images.prefix }}/agent:{{ .Values.images.tag }}{{- end -}}
+{{- end -}}
+
+{{- define "porthole-agent.browserImage" -}}
+{{- if .Values.sessions.images.browser -}}{{ .Values.sessions.images.browser }}{{- else -}}{{ .Values.images.prefix }}/browser:{{ .Values.images.tag }}{{- end -}}
+{{- end -}}
+
+{{- define "porthole-agent.desktopImage" -}}
+{{- if .Values.sessions.images.desktop -}}{{ .Values.sessions.images.desktop }}{{- else -}}{{ .Values.images.prefix }}/desktop:{{ .Values.images.tag }}{{- end -}}
+{{- end -}}
+
+{{- define "porthole-agent.displayImage" -}}
+{{- if .Values.sessions.images.display -}}{{ .Values.sessions.images.display }}{{- else -}}{{ .Values.images.prefix }}/display:{{ .Values.images.tag }}{{- end -}}
 {{- end -}}
