@@ -81,12 +81,16 @@ describe('a whole agent', () => {
     await api.phase('ses_b', 'running')
     await agent.stop()
     await runtime.close()
+    const reports = api.heard.length
     agent = startAgent({ origin: api.origin, runtime, keyStore, stateStore, boot: 'boot2' })
     expect(await api.phase('ses_a', 'ended')).toMatchObject({
       cause: 'failed',
       reason: expect.stringContaining('agent restarted'),
     })
     await api.phase('ses_b', 'running')
+    // Never, not even for a moment, was it said to be starting again.
+    const said = api.heard.slice(reports).flatMap(message => (message.type === 'report' ? message.items : []))
+    expect(said.filter(item => item.id === 'ses_a').map(item => item.phase)).toEqual(['ended'])
     expect(api.linkCount).toBe(2)
     expect(runtime.calls.filter(call => call === 'start ses-a-g1')).toHaveLength(1)
   })
@@ -164,6 +168,18 @@ describe('a link in trouble', () => {
     expect(runtime.instances.size).toBe(1)
     api.refuseUpgrades = null
     await api.until(() => api.link)
+  })
+
+  test('a runtime that cannot be looked at: no report claims that its sessions are gone', async () => {
+    runtime.before = async call => {
+      if (call === 'observe') throw new Error('apiserver away')
+    }
+    agent = startAgent({ origin: api.origin, runtime })
+    await api.until(() => api.heard.some(message => message.type === 'ack'))
+    await eventually(() => agent!.lines.some(line => line.includes('apiserver away')))
+    expect(api.heard.some(message => message.type === 'report')).toBe(false)
+    runtime.before = async () => {}
+    await api.until(() => api.heard.some(message => message.type === 'report' && message.complete))
   })
 
   test('a runtime that cannot say what it can is asked again', async () => {

@@ -94,6 +94,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
         keeper.wake()
         sweep.wake()
       },
+      whenSeen: run => keeper.whenSeen(run),
       source: {
         views: () => keeper.views(),
         absentVolumes: () => sweep.absent(),

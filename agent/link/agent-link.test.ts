@@ -48,6 +48,8 @@ let desired: DesiredState
 let views: Map<string, View>
 let opened: string[]
 let gone: string[]
+let looksAround: boolean
+let waiting: (() => void)[]
 let wakes: number
 let ups: number
 let stop: AbortController
@@ -96,6 +98,7 @@ function begin(): void {
     },
     desired,
     desiredChanged: () => wakes++,
+    whenSeen: run => (looksAround ? run() : waiting.push(run)),
     source: {
       views: () => views,
       absentVolumes: () => gone.filter(volume => desired.deletedVolumes.has(volume)),
@@ -118,6 +121,8 @@ beforeEach(() => {
   views = new Map()
   opened = []
   gone = []
+  looksAround = true
+  waiting = []
   wakes = ups = 0
   stop = new AbortController()
   lines = []
@@ -174,6 +179,16 @@ describe('a link', () => {
     expect(end.last('hello')).toMatchObject({ resume: null, protocol: { min: 1, max: 1 } })
     expect(end.last('report')).toMatchObject({ epoch: 1, seq: 1, complete: true })
     expect([ups, epoch]).toEqual([1, 1])
+  })
+
+  test('claims nothing to be complete before it has looked around', async () => {
+    looksAround = false
+    const end = await connected()
+    link.reportSoon()
+    await clock.advance(1_000)
+    expect([end.count('ack'), end.count('report'), ups]).toEqual([1, 0, 0])
+    for (const run of waiting) run()
+    expect([end.count('report'), end.last('report')!.complete, ups]).toEqual([1, true, 1])
   })
 
   test('acts on nothing before the last page', async () => {

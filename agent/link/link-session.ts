@@ -41,6 +41,8 @@ export interface LinkParts {
   desired: DesiredState
   /** What is wanted changed. */
   desiredChanged: () => void
+  /** Calls back after everything was looked at anew: only then can a report claim to be complete. */
+  whenSeen: (run: () => void) => void
   source: ReportSource
   streams: StreamControl
   /** The link works: a snapshot came and everything was reported. */
@@ -155,6 +157,14 @@ export class LinkSession {
     this.resolveEnd({ code, reason, upMs, goawayMs: this.goawayMs })
   }
 
+  private reportAll = (): void => {
+    if (this.finished) return
+    this.reporter!.complete()
+    if (this.up) return
+    this.up = true
+    this.parts.up(this.cluster, this.epoch)
+  }
+
   private handle(message: ApiMessage): void {
     const { desired, streams, random } = this.parts
     if (message.type === 'ping') return void this.send({ type: 'pong' })
@@ -172,11 +182,7 @@ export class LinkSession {
         }
         this.parts.desiredChanged()
         this.send({ type: 'ack', seq: desired.seq })
-        this.reporter!.complete()
-        if (!this.up) {
-          this.up = true
-          this.parts.up(this.cluster, this.epoch)
-        }
+        this.parts.whenSeen(this.reportAll)
         return
       case 'delta':
         if (!desired.delta(message)) return

@@ -51,6 +51,7 @@ export class SessionKeeper {
   private wakeUp: (() => void) | null = null
   private awake = true
   private brake: string | null = null
+  private readonly afterPass = new Set<() => void>()
 
   constructor(parts: SessionKeeperParts) {
     this.parts = parts
@@ -60,6 +61,12 @@ export class SessionKeeper {
   wake = (): void => {
     this.awake = true
     this.wakeUp?.()
+  }
+
+  /** Calls back once, after a look around that began from now on: what is told then is not older than what was asked. */
+  whenSeen(run: () => void): void {
+    this.afterPass.add(run)
+    this.wake()
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -135,6 +142,7 @@ export class SessionKeeper {
 
   private async pass(): Promise<number | null> {
     const { runtime, desired, memory, policy, clock, log } = this.parts
+    const waiting = [...this.afterPass]
     this.touched.clear()
     for (const id of this.busy) this.touched.add(id)
     this.see(await runtime.observe())
@@ -161,6 +169,7 @@ export class SessionKeeper {
       else this.begin(session, actions)
     }
     this.keepLimits()
+    for (const run of waiting) if (this.afterPass.delete(run)) run()
     this.parts.changed()
     return wakeAt === null ? null : wakeAt - now
   }
