@@ -1,32 +1,48 @@
-/** Chromium: its profile made ready, its command line, and where its DevTools listen. */
+/** Chromium: its profile made ready, its command line, and the pipe it is driven by. */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Readable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
+import { type CdpMessage, CdpPipe } from './cdp-pipe.ts'
 import { makeFolder } from './folders.ts'
 import type { HostSpec } from './host-spec.ts'
 import { describeExit, findProgram, launch, type Program } from './program.ts'
 
 export interface Browser {
   program: Program
-  /** `ws://127.0.0.1:<port>/devtools/browser/<guid>` */
-  devtools: string
+  cdp: CdpPipe
 }
 
 /** The Debian wrapper only adds flags of its own; go around it. */
 const names = ['/usr/lib/chromium/chromium', 'chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
 
-export async function startChromium(spec: HostSpec, env: Record<string, string>): Promise<Browser> {
+export async function startChromium(
+  spec: HostSpec,
+  env: Record<string, string>,
+  rewrite: (message: CdpMessage) => void,
+): Promise<Browser> {
   const path = findProgram(spec.programs.chromium ? [spec.programs.chromium] : names)
   if (!path) throw new Error('Chromium is not installed (Debian package chromium)')
   prepareProfile(spec)
-  const program = await launch('Chromium', path, chromiumArgs(spec), { env, cwd: spec.home, stdio: ['inherit', 'pipe'] })
-  return { program, devtools: await devtoolsAddress(program) }
+  const program = await launch('Chromium', path, chromiumArgs(spec), {
+    env,
+    cwd: spec.home,
+    stdio: ['inherit', 'pipe', 'pipe', 'pipe'],
+  })
+  const [, , , input, output] = program.child.stdio
+  const cdp = new CdpPipe(output as Readable, input as Writable, rewrite)
+  const said = lastWords(program)
+  const died = program.exited.then(exit => {
+    const words = said()
+    throw new Error(`${describeExit('Chromium', exit)}${words && `: ${words}`}`)
+  })
+  died.catch(() => {})
+  await Promise.race([cdp.call('Browser.getVersion').catch(() => died), died])
+  return { program, cdp }
 }
 
 function prepareProfile(spec: HostSpec): void {
   // Left by a browser that was killed, these make the next one believe it still runs (elsewhere).
-  for (const lock of ['SingletonLock', 'SingletonSocket', 'SingletonCookie', 'DevToolsActivePort'])
-    rmSync(join(spec.profile, lock), { force: true })
+  for (const lock of ['SingletonLock', 'SingletonSocket', 'SingletonCookie']) rmSync(join(spec.profile, lock), { force: true })
   const folder = join(spec.profile, 'Default')
   makeFolder(folder)
   const file = join(folder, 'Preferences')
@@ -76,7 +92,7 @@ function chromiumArgs(spec: HostSpec): string[] {
   const { width, height } = spec.display
   return [
     `--user-data-dir=${spec.profile}`,
-    ...['--remote-debugging-port=0', '--no-first-run', '--no-default-browser-check', '--disable-dev-shm-usage'],
+    ...['--remote-debugging-pipe', '--no-first-run', '--no-default-browser-check', '--disable-dev-shm-usage'],
     ...['--password-store=basic', '--use-mock-keychain', '--disable-background-networking', '--disable-component-update'],
     ...[
       '--disable-default-apps',
@@ -102,28 +118,14 @@ function chromiumArgs(spec: HostSpec): string[] {
   ]
 }
 
-/** It says `DevTools listening on ws://…` on stderr; all it says there is passed on to the log. */
-async function devtoolsAddress(program: Program): Promise<string> {
+/** Its stderr is passed on to the log; of what it said the last fault is kept, for the case that it does not start. */
+function lastWords(program: Program): () => string {
+  let fault = ''
   const stderr = program.child.stdio[2] as Readable
-  let said = ''
-  const listening = new Promise<string>(resolve => {
-    stderr.on('data', (chunk: Buffer) => {
-      process.stderr.write(chunk)
-      if (said.length > 65_536) return
-      said += chunk.toString()
-      const found = /DevTools listening on (ws:\/\/\S+)/.exec(said)
-      if (found) resolve(found[1]!)
-    })
+  stderr.on('data', (chunk: Buffer) => {
+    process.stderr.write(chunk)
+    const lines = chunk.toString('utf8').split('\n')
+    fault = lines.findLast(line => /FATAL|ERROR/.test(line)) ?? fault
   })
-  const died = program.exited.then(exit => {
-    const lastWords = said
-      .trim()
-      .split('\n')
-      .findLast(line => /FATAL|ERROR/.test(line))
-    throw new Error(
-      `${describeExit('Chromium', exit)}${lastWords ? `: ${lastWords.replace(/^\[[^\]]*\] ?/, '').slice(0, 300)}` : ''}`,
-    )
-  })
-  died.catch(() => {})
-  return await Promise.race([listening, died])
+  return () => fault.replace(/^\[[^\]]*\] ?/, '').slice(0, 300)
 }

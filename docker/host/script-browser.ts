@@ -6,6 +6,7 @@ import { copyFile, link, rename } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { basename, extname, join } from 'node:path'
 import type { BrowserContext, Download, Page, Browser as PlaywrightBrowser } from 'playwright-core'
+import type { CdpPipe } from './cdp-pipe.ts'
 import type { Wait } from './host-spec.ts'
 
 const startUrlTimeout = 20_000
@@ -27,7 +28,7 @@ export function playwrightVersion(): string {
 }
 
 export interface ScriptOptions {
-  devtools: string
+  cdp: CdpPipe
   /** Downloads on their way, named by their guid. */
   artifacts: string
   downloads: string
@@ -39,9 +40,8 @@ export interface ScriptOptions {
 export async function connectScripts(options: ScriptOptions): Promise<ScriptBrowser> {
   const { chromium } = await import('playwright-core')
   const { artifacts, downloads, note } = options
-  const browser = await chromium.connectOverCDP(options.devtools, { isLocal: true, artifactsDir: artifacts })
+  const browser = await chromium.connectOverCDP(options.cdp.root, { isLocal: true, artifactsDir: artifacts })
   const context = browser.contexts()[0] ?? (await browser.newContext())
-  const control = await browser.newBrowserCDPSession()
   context.on('page', page => watch(page))
   for (const page of context.pages()) watch(page)
   const { endpoint } = await browser.bind('porthole', { host: '127.0.0.1', port: 0 })
@@ -54,8 +54,9 @@ export async function connectScripts(options: ScriptOptions): Promise<ScriptBrow
   }
 
   async function keepOnePage(): Promise<void> {
-    const { targetInfos } = await control.send('Target.getTargets')
-    if (browser.isConnected() && !targetInfos.some(target => target.type === 'page')) await context.newPage()
+    const { targetInfos } = await options.cdp.call('Target.getTargets')
+    if (browser.isConnected() && !(targetInfos as { type: string }[]).some(target => target.type === 'page'))
+      await context.newPage()
   }
 
   return {
@@ -65,14 +66,14 @@ export async function connectScripts(options: ScriptOptions): Promise<ScriptBrow
     open: (url, wait) => open(context, url, wait),
     screenshot: () => screenshot(browser, context),
     async reclaimDownloads() {
-      await control.send('Browser.setDownloadBehavior', {
+      await options.cdp.call('Browser.setDownloadBehavior', {
         behavior: 'allowAndName',
         downloadPath: artifacts,
         eventsEnabled: true,
       })
     },
     async close() {
-      await control.send('Browser.close')
+      await options.cdp.call('Browser.close')
     },
   }
 }

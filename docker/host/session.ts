@@ -4,6 +4,7 @@
  */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import type { CdpMessage } from './cdp-pipe.ts'
 import { type Browser, startChromium } from './chromium.ts'
 import { startDesktop, startWindowManager } from './desktop.ts'
 import { startDisplay } from './display.ts'
@@ -69,9 +70,8 @@ export class Session {
   readonly actions: Actions = {
     targets: {
       playwright: () => this.scripts,
-      cdp: () => this.browser?.devtools ?? null,
+      cdp: () => this.browser?.cdp ?? null,
       rfb: () => (this.display ? this.spec.rfb : null),
-      rewriteCdp: text => this.rewriteCdp(text),
       cdpClientGone: async () => await this.scripts?.reclaimDownloads().catch(() => {}),
     },
     screenshot: source => this.screenshot(source),
@@ -108,7 +108,7 @@ export class Session {
 
   private async launchBrowser(): Promise<void> {
     const { spec, status } = this
-    const starting = startChromium(spec, this.env)
+    const starting = startChromium(spec, this.env, message => this.redirectDownloads(message))
     // Chromium is spawned by now; importing blocks this process for as long as it needs to come up.
     import('playwright-core').catch(() => {})
     const browser = await starting
@@ -120,7 +120,7 @@ export class Session {
     status.phase('browser_ready')
     if (!spec.chromium_sandbox) status.note('Chromium runs without its own sandbox: this machine denies user namespaces')
     this.scripts = await connectScripts({
-      devtools: browser.devtools,
+      cdp: browser.cdp,
       artifacts: spec.artifacts,
       downloads: join(spec.home, 'Downloads'),
       keepPage: !spec.headless,
@@ -207,18 +207,13 @@ export class Session {
   }
 
   /** Downloads of a CDP client go where everybody's go: its own paths mean nothing here. */
-  private rewriteCdp(text: string): string | null {
-    if (!text.includes('setDownloadBehavior')) return null
-    const message = JSON.parse(text) as {
-      method: string
-      params?: { behavior?: string; browserContextId?: string; downloadPath?: string }
-    }
-    if (!message.params?.downloadPath) return null
-    const shared = message.params.browserContextId === undefined
-    message.params.downloadPath = join(...(shared ? [this.spec.artifacts] : [this.spec.home, 'Downloads']))
-    if (message.params.behavior === 'allowAndName' && !shared) message.params.behavior = 'allow'
-    if (shared && message.params.behavior === 'allow') message.params.behavior = 'allowAndName'
-    return JSON.stringify(message)
+  private redirectDownloads({ method, params }: CdpMessage): void {
+    if (method !== 'Browser.setDownloadBehavior' && method !== 'Page.setDownloadBehavior') return
+    if (!params?.downloadPath || params.downloadPath === this.spec.artifacts) return
+    const shared = params.browserContextId === undefined
+    params.downloadPath = shared ? this.spec.artifacts : join(this.spec.home, 'Downloads')
+    if (shared && params.behavior === 'allow') params.behavior = 'allowAndName'
+    if (!shared && params.behavior === 'allowAndName') params.behavior = 'allow'
   }
 
   /** Ends everything, once. The browser gets `graceMs` to bring cookies to the disk; nothing is left when this process is gone. */

@@ -1,11 +1,13 @@
 /**
- * Streams: an HTTP upgrade becomes a raw pipe to what listens inside. WebSockets are not taken apart: the upgrade request is rewritten (loopback
- * Host, no Origin, our path, no compression) and after that bytes are bytes.
+ * Streams: an HTTP upgrade becomes a raw pipe to what listens inside. Playwright's WebSocket is not taken apart: the upgrade request is rewritten
+ * (loopback Host, no Origin, our path, no compression) and after that bytes are bytes. CDP ends here: its clients share the browser's one pipe.
  */
 import type { IncomingMessage } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import type { WebSocket } from 'ws'
+import type { CdpClient, CdpPipe } from './cdp-pipe.ts'
 import { ClientFrames } from './client-frames.ts'
 import { asRefusal, Refusal } from './problem.ts'
 import type { RfbAddress } from './rfb-client.ts'
@@ -15,14 +17,14 @@ import { refuseOtherVersion } from './versions-match.ts'
 /** What the session can be asked for now; null: it has no such thing, or not yet. */
 export interface Targets {
   playwright(): { endpoint: string; version: string } | null
-  cdp(): string | null
+  cdp(): CdpPipe | null
   rfb(): RfbAddress | null
-  /** A CDP client's command may be changed on its way. */
-  rewriteCdp(text: string): string | null
   cdpClientGone(): Promise<void>
 }
 
 const connectTimeout = 5_000
+const largestMessage = 256 * 2 ** 20
+const largestBacklog = 256 * 2 ** 20
 
 export async function serveUpgrade(
   targets: Targets,
@@ -55,8 +57,8 @@ async function playwright(
 ): Promise<void> {
   const server = found(targets.playwright(), 'a Playwright server')
   refuseOtherVersion(request.headers['user-agent'], server.version)
-  const eyes = new ClientFrames({ onMessage: () => status.active() })
-  await counted(status, 'playwright', spliced(new URL(server.endpoint), request, client, head, eyes))
+  const eyes = new ClientFrames(() => status.active())
+  await counted(status, 'playwright', () => spliced(new URL(server.endpoint), request, client, head, eyes))
 }
 
 async function cdp(
@@ -66,13 +68,45 @@ async function cdp(
   client: Duplex,
   head: Buffer,
 ): Promise<void> {
-  const devtools = found(targets.cdp(), 'a browser')
-  const eyes = new ClientFrames({ onMessage: () => status.active(), rewrite: text => targets.rewriteCdp(text) })
-  try {
-    await counted(status, 'cdp', spliced(new URL(devtools), request, client, head, eyes))
-  } finally {
-    await targets.cdpClientGone()
-  }
+  const pipe = found(targets.cdp(), 'a browser')
+  const { WebSocketServer } = await import('ws')
+  const server = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: largestMessage,
+    skipUTF8Validation: true,
+  })
+  const socket = await new Promise<WebSocket>((resolve, reject) => {
+    client.once('close', () => reject(new Refusal(502, 'refused', 'the client left')))
+    server.handleUpgrade(request, client, head, resolve)
+  })
+  const early: string[] = []
+  let remote: CdpClient | null = null
+  const ended = new Promise(resolve => socket.once('close', resolve))
+  socket.on('error', () => {})
+  socket.on('message', data => {
+    status.active()
+    if (remote) remote.receive(String(data))
+    else early.push(String(data))
+  })
+  await counted(status, 'cdp', async () => {
+    try {
+      remote = await pipe.attach({
+        send(text) {
+          // Everybody hangs on one pipe: who does not read cannot be waited for.
+          if (socket.bufferedAmount > largestBacklog) socket.terminate()
+          else socket.send(text)
+        },
+        close: () => socket.close(1001, 'the browser is gone'),
+      })
+      for (const text of early) remote.receive(text)
+      await ended
+    } finally {
+      socket.terminate()
+      remote?.gone()
+      await targets.cdpClientGone()
+    }
+  })
 }
 
 async function portBytes(
@@ -85,13 +119,13 @@ async function portBytes(
   if (port < 1 || port > 65_535) throw new Refusal(404, 'not_found', `${port} is not a port`)
   const target = await dial({ port }, `port ${port}`)
   client.on('data', () => status.active())
-  await counted(status, 'ports', rawBytes(request, client, head, target))
+  await counted(status, 'ports', () => rawBytes(request, client, head, target))
 }
 
-async function counted(status: SessionStatus, stream: keyof Status['clients'], work: Promise<void>): Promise<void> {
+async function counted(status: SessionStatus, stream: keyof Status['clients'], work: () => Promise<void>): Promise<void> {
   status.clients(stream, 1)
   try {
-    await work
+    await work()
   } finally {
     status.clients(stream, -1)
   }

@@ -150,14 +150,15 @@ export class LocalMachine {
     )
     await writeFile(accounts.group, `root:x:0:\nporthole:x:${uid}:\n`)
     for (const file of Object.values(accounts)) await chmod(file, 0o644)
-    const playwright = createRequire(hostProgram).resolve('playwright-core/package.json')
+    const from = createRequire(hostProgram)
+    const modules = ['playwright-core', 'ws'].map(name => ({ name, folder: dirname(from.resolve(`${name}/package.json`)) }))
     return {
       uid,
       home,
       scratch,
       node,
       host: hostProgram,
-      modules: [{ name: 'playwright-core', folder: dirname(playwright) }],
+      modules,
       codeCache: this.cache && { folder: this.cache.folder, name: this.cache.nameFor(uid) },
       accounts,
       env: {
