@@ -1,12 +1,13 @@
 /** The agent as a process, with the local runtime and real sessions, against an API that only says what a test says. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocketServer } from 'ws'
+import { processesOf } from './runtimes/testing/left-over.ts'
 import { ApiDouble, listen } from './testing/api-double.ts'
 import { key, pointer } from './testing/rfb-samples.ts'
 import { RfbViewer } from './testing/rfb-viewer.ts'
@@ -42,6 +43,8 @@ class AgentProcess {
 }
 
 const settings = () => ({ PORTHOLE_URL: api.origin, PORTHOLE_JOIN_TOKEN: 'join-1', PORTHOLE_RUNTIME: 'local', DATA_DIR: dataDir })
+/** All of the sessions' processes, without the agent. */
+const sessionProcesses = () => processesOf(dataDir).filter(({ pid }) => pid !== agent.child.pid)
 const spec = aSpec({ display: { width: 800, height: 600 } })
 
 beforeAll(async () => {
@@ -162,13 +165,12 @@ describe('a real session', () => {
   })
 
   test('a killed agent leaves no process; its next life says so honestly and keeps its name', { timeout: 90_000 }, async () => {
-    const before = await browserProcesses(dataDir)
+    const before = sessionProcesses()
     expect(before.length).toBeGreaterThan(0)
     agent.child.kill('SIGKILL')
     await agent.exited
-    for (let left = 100; left > 0 && (await browserProcesses(dataDir)).length > 0; left--)
-      await new Promise(resolve => setTimeout(resolve, 100))
-    expect(await browserProcesses(dataDir)).toEqual([])
+    for (let left = 100; left > 0 && sessionProcesses().length > 0; left--) await new Promise(resolve => setTimeout(resolve, 100))
+    expect(sessionProcesses()).toEqual([])
     agent = new AgentProcess(settings())
     await agent.ready()
     expect(await api.phase('ses_real', 'ended')).toMatchObject({
@@ -179,7 +181,7 @@ describe('a real session', () => {
     await api.until(() => api.observed.get('ses_real')?.phase === 'running', 60_000)
     api.want({ ...aDesired('ses_real', { generation: 2, state: 'deleted' }), spec: undefined })
     await api.phase('ses_real', 'absent')
-    expect(await browserProcesses(dataDir)).toEqual([])
+    expect(sessionProcesses()).toEqual([])
   })
 })
 
@@ -191,7 +193,7 @@ describe('ends', () => {
     agent.child.kill('SIGTERM')
     expect(await agent.exited).toBe(0)
     expect(performance.now() - begun).toBeLessThan(5_000)
-    expect(await browserProcesses(dataDir)).toEqual([])
+    expect(sessionProcesses()).toEqual([])
   })
 
   test('wrong settings: all of them told, nothing else, exit 1', async () => {
@@ -210,14 +212,3 @@ describe('ends', () => {
     await rm(folder, { recursive: true, force: true })
   })
 })
-
-/** Processes whose command line or environment names the agent's folder, other than the agent itself. */
-async function browserProcesses(folder: string): Promise<string[]> {
-  const found: string[] = []
-  for (const pid of await readdir('/proc')) {
-    if (!/^\d+$/.test(pid) || Number(pid) === process.pid || Number(pid) === agent.child.pid) continue
-    const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
-    if (line.includes(folder)) found.push(line.replaceAll('\0', ' ').slice(0, 120))
-  }
-  return found
-}
