@@ -146,7 +146,10 @@ export class CdpPipe {
     if (waiting) {
       this.asked.delete(message.id!)
       waiting(message)
-    } else this.root.onmessage?.(message)
+    } else {
+      // One message a turn: Playwright sets up what the next one needs in promises that must run first.
+      setImmediate(() => this.root.onmessage?.(message))
+    }
   }
 
   private over(): void {

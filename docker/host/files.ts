@@ -93,6 +93,7 @@ async function write(home: string, path: string, request: IncomingMessage, respo
     await rename(half, path)
   } catch (cause) {
     await rm(half, { force: true })
+    if ((cause as NodeJS.ErrnoException).code === 'ENOTDIR') throw new Refusal(409, 'conflict', 'a part of this path is a file')
     throw cause
   }
   const body = JSON.stringify({ name: basename(path), type: 'file', size: (await stat(path)).size })

@@ -107,6 +107,14 @@ describe.each(['connect', 'connectOverCDP'] as const)('chromium.%s()', { timeout
     await page.close()
   })
 
+  test('a fresh page can be used at once, every time', async () => {
+    for (let n = 0; n < 12; n++) {
+      const page = await browser.contexts()[0]!.newPage()
+      expect(await page.evaluate('1 + 1')).toBe(2)
+      await page.close()
+    }
+  })
+
   test('200 evaluations in a row', async () => {
     const page = await browser.contexts()[0]!.newPage()
     for (let n = 0; n < 200; n++) expect(await page.evaluate(value => value * 2, n)).toBe(n * 2)
