@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process'
 import { chmod, chown, mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import type { SessionSpec } from '#protocol/session-spec.ts'
 import { type CodeCache, codeCacheKey, keepCodeCache, keptCodeCache } from './code-cache.ts'
@@ -11,6 +11,7 @@ import { codeCacheInside, insideOf, type Room, wallsCommand } from './isolation.
 import { findPrograms, type Programs, programVersions } from './programs.ts'
 import { makeRuntimeFolder } from './runtime-folder.ts'
 import { SessionFolders, type SessionHome } from './session-folders.ts'
+import { readableByOthers } from './shared-programs.ts'
 import { type Machine, probeWalls } from './walls-probe.ts'
 
 export interface MachineOptions {
@@ -32,8 +33,19 @@ export async function openMachine(options: MachineOptions): Promise<LocalMachine
   ])
   const isRoot = process.getuid!() === 0
   try {
-    await mkdir(options.dataDir, { recursive: true, mode: 0o700 })
-    const machine = new LocalMachine({ ...options, node }, programs, versions, runtimeFolder)
+    const { dataDir, hostProgram } = options
+    await mkdir(dataDir, { recursive: true, mode: 0o700 })
+    const from = createRequire(hostProgram)
+    const packages = ['playwright-core', 'ws'].map(name => ({ name, folder: dirname(from.resolve(`${name}/package.json`)) }))
+    const reach = (path: string) => (isRoot ? readableByOthers(dataDir, path) : path)
+    const modules = await Promise.all(packages.map(async ({ name, folder }) => ({ name, folder: await reach(folder) })))
+    const host = join(await reach(dirname(hostProgram)), basename(hostProgram))
+    const machine = new LocalMachine(
+      { dataDir, node: await reach(node), hostProgram: host, modules },
+      programs,
+      versions,
+      runtimeFolder,
+    )
     await machine.open(isRoot)
     return machine
   } catch (cause) {
@@ -52,14 +64,19 @@ export class LocalMachine {
   /** For the wall-building programs themselves; inside, another one counts. */
   readonly outerEnv = { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin', LANG: 'C.UTF-8' }
   folders!: SessionFolders
-  private readonly options: MachineOptions
+  private readonly options: MachineOptions & Pick<Room, 'modules'>
   private readonly programs: Programs
   private readonly ending = new AbortController()
   private machine!: Machine
   private cache: CodeCache | null = null
   private warming: Promise<void> | null = null
 
-  constructor(options: MachineOptions, programs: Programs, versions: Record<string, string>, runtimeFolder: string) {
+  constructor(
+    options: MachineOptions & Pick<Room, 'modules'>,
+    programs: Programs,
+    versions: Record<string, string>,
+    runtimeFolder: string,
+  ) {
     this.options = options
     this.programs = programs
     this.versions = versions
@@ -135,7 +152,7 @@ export class LocalMachine {
   }
 
   private async room(place: string, home: string, uid: number): Promise<Room> {
-    const { node, hostProgram } = this.options
+    const { node, hostProgram, modules } = this.options
     const scratch = join(place, 's')
     const isOwn = uid === process.getuid!()
     await mkdir(scratch, { recursive: true, mode: 0o700 })
@@ -150,8 +167,6 @@ export class LocalMachine {
     )
     await writeFile(accounts.group, `root:x:0:\nporthole:x:${uid}:\n`)
     for (const file of Object.values(accounts)) await chmod(file, 0o644)
-    const from = createRequire(hostProgram)
-    const modules = ['playwright-core', 'ws'].map(name => ({ name, folder: dirname(from.resolve(`${name}/package.json`)) }))
     return {
       uid,
       home,
