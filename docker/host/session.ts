@@ -18,7 +18,7 @@ import { killSession, Meter } from './processes.ts'
 import { describeExit, type Program } from './program.ts'
 import { readScreen, resizeScreen } from './rfb-client.ts'
 import { connectScripts, playwrightVersion, type ScriptBrowser } from './script-browser.ts'
-import { sessionEnv } from './session-env.ts'
+import { sessionEnv, temporaryFolder } from './session-env.ts'
 import type { SessionStatus } from './session-status.ts'
 
 /** Cookies reach the disk in a fraction of this. */
@@ -50,7 +50,14 @@ export class Session {
     try {
       // What a killed browser left half way.
       rmSync(spec.artifacts, { recursive: true, force: true })
-      for (const folder of [spec.home, spec.profile, spec.scratch, join(spec.home, 'Downloads'), spec.artifacts])
+      for (const folder of [
+        spec.home,
+        spec.profile,
+        spec.scratch,
+        join(spec.home, 'Downloads'),
+        spec.artifacts,
+        temporaryFolder(spec),
+      ])
         makeFolder(folder)
       const { env, ignored } = sessionEnv(spec)
       this.env = env

@@ -18,6 +18,8 @@ export interface MachineOptions {
   dataDir: string
   node: string
   hostProgram: string
+  /** In place of what is found on the machine; null: as if it were not there. */
+  programs?: Partial<Programs>
 }
 
 /** Like a session's user, but no session's. */
@@ -25,7 +27,7 @@ const probeUid = 65_533
 const warmPatience = 60_000
 
 export async function openMachine(options: MachineOptions): Promise<LocalMachine> {
-  const programs = findPrograms()
+  const programs = { ...findPrograms(), ...options.programs }
   const [runtimeFolder, node, versions] = await Promise.all([
     makeRuntimeFolder(),
     realpath(options.node),
@@ -94,18 +96,26 @@ export class LocalMachine {
 
   async open(isRoot: boolean): Promise<void> {
     const { dataDir, hostProgram } = this.options
-    const sample = await this.sampleRoom(isRoot)
-    const readable = (walls: Machine['walls']) => {
+    const { room: sample, home } = await this.sampleRoom(isRoot)
+    const prepare = async (walls: Machine['walls']) => {
+      // Without walls, a session's user comes to its home by its path.
+      if (walls.kind === 'plain' && walls.ownUsers) for (const folder of [dataDir, this.runtimeFolder]) await chmod(folder, 0o711)
       const inside = insideOf(walls, sample)
       return [inside.node, inside.hostEntry, inside.home]
     }
-    this.machine = await probeWalls(this.programs, sample, isRoot, readable)
+    try {
+      this.machine = await probeWalls(this.programs, sample, isRoot, prepare)
+    } finally {
+      await rm(home, { recursive: true, force: true })
+    }
     const { walls, notes } = this.machine
     this.notes.push(...notes)
-    if (walls.kind === 'plain' && walls.ownUsers) await chmod(this.runtimeFolder, 0o711)
     this.folders = await SessionFolders.open(dataDir, walls.ownUsers, walls.kind === 'plain')
     if (walls.kind === 'bubblewrap')
-      this.warming = this.warm(sample, await codeCacheKey(hostProgram, this.versions.playwright!)).catch(() => {})
+      this.warming = this.warm(sample, await codeCacheKey(hostProgram, this.versions.playwright!)).catch(cause => {
+        if (!this.ending.signal.aborted)
+          this.notes.push(`Sessions start slower: compiled code cannot be kept (${(cause as Error).message.slice(0, 200)})`)
+      })
   }
 
   /** Throws what a person should read when this machine can never run it. */
@@ -185,13 +195,12 @@ export class LocalMachine {
     }
   }
 
-  private async sampleRoom(isRoot: boolean): Promise<Room> {
+  private async sampleRoom(isRoot: boolean): Promise<{ room: Room; home: string }> {
     const place = join(this.runtimeFolder, '0')
-    const home = join(place, 'h')
+    const home = await mkdtemp(join(this.options.dataDir, '.probe-'))
     const uid = isRoot && this.programs.setpriv ? probeUid : process.getuid!()
-    await mkdir(home, { recursive: true, mode: 0o700 })
     if (isRoot) await chown(home, uid, uid)
-    return await this.room(place, home, uid)
+    return { room: await this.room(place, home, uid), home }
   }
 
   /** In the background: a session that starts before it is done is only a little slower. */
@@ -201,7 +210,7 @@ export class LocalMachine {
     if (!this.cache) {
       const { walls } = this.machine
       const inside = insideOf(walls, sample)
-      const room = { ...sample, env: { ...sample.env, NODE_COMPILE_CACHE: join(inside.scratch, 'code') } }
+      const room = { ...sample, home: sample.scratch, env: { ...sample.env, NODE_COMPILE_CACHE: join(inside.scratch, 'code') } }
       const [program, ...args] = wallsCommand(walls, this.programs, room, [
         // Where its folder is swept away under it, Node makes that folder again for ever, before any line of ours runs.
         ...['/usr/bin/timeout', '--signal=KILL', String(warmPatience / 1000)],

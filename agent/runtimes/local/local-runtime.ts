@@ -23,6 +23,7 @@ import { dialScreen } from './dial-screen.ts'
 import { type LocalMachine, openMachine } from './local-machine.ts'
 import { LocalSession } from './local-session.ts'
 import { LocalVolumes } from './local-volumes.ts'
+import type { Programs } from './programs.ts'
 import { SessionLog } from './session-log.ts'
 
 export interface LocalRuntimeOptions {
@@ -32,6 +33,8 @@ export interface LocalRuntimeOptions {
   /** Entry of docker/host; default: the one of this repository. */
   hostProgram?: string
   capacity?: Capabilities['capacity']
+  /** In place of what is found on the machine; null: as if it were not there. */
+  programs?: Partial<Programs>
   /** Epoch milliseconds: stamps of timelines. */
   wall?: () => number
 }
@@ -42,6 +45,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
   const machine = await openMachine({
     dataDir: resolve(options.dataDir),
     node: options.node ?? process.execPath,
+    ...(options.programs && { programs: options.programs }),
     hostProgram: options.hostProgram ?? resolve(import.meta.dirname, '../../../docker/host/main.ts'),
   })
   return new LocalRuntime(machine, options)

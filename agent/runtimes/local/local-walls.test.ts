@@ -127,6 +127,40 @@ describe('walls', { timeout: 90_000 }, () => {
   })
 })
 
+describe('a machine on which bubblewrap does not work', { timeout: 90_000 }, () => {
+  test('still runs sessions, says what they lack, and ends all of them', async () => {
+    const lab = await localLab({ programs: { bwrap: null } })
+    try {
+      const { notes, kinds } = await lab.runtime.capabilities()
+      expect(kinds).toContain('browser')
+      expect(notes.join()).toMatch(/not walled off: bubblewrap is not installed/)
+      const names = ['ses_bare', 'ses_other'].map(session => ({ session, name: instanceName(session, 1) }))
+      for (const { session, name } of names) await lab.runtime.start(name, session, 1, localSpec())
+      for (const { name } of names) await whenRunning(lab.runtime, name)
+      const homes = join(lab.dataDir, 'sessions')
+      const tree = processesOf(homes)
+      expect(tree.length).toBeGreaterThan(10)
+      if (isRoot) for (const { pid } of tree) expect(statusField(pid, 'Uid')).not.toMatch(/^0\b/)
+      const [first] = names
+      const picture = await lab.runtime.host(first!.session, {
+        method: 'GET',
+        path: '/screenshot',
+        headers: {},
+        signal: AbortSignal.timeout(9_000),
+      })
+      expect(picture.status).toBe(200)
+      await bytesOf(picture.body)
+      const [instance] = (await lab.runtime.observe()).filter(each => each.session === first!.session)
+      await lab.runtime.stop(first!.name, instance!.uid, 0)
+      expect(processesOf(join(homes, 'ses_bare'))).toEqual([])
+      expect(processesOf(join(homes, 'ses_other')).length).toBeGreaterThan(5)
+    } finally {
+      await lab.dispose()
+    }
+    await expect.poll(() => processesOf(lab.dataDir), gone).toEqual([])
+  })
+})
+
 describe('when the agent is killed', { timeout: 120_000 }, () => {
   const agents: ChildProcess[] = []
   const folders: string[] = []
@@ -171,6 +205,7 @@ describe('when the agent is killed', { timeout: 120_000 }, () => {
     expect(performance.now() - killed).toBeLessThan(2_500)
     const next = await createLocalRuntime({ dataDir })
     expect(await next.observe()).toEqual([])
+    expect(readdirSync(join(dataDir, 'code-cache'))).toHaveLength(1)
     expect(runtimeFolders().length).toBeLessThanOrEqual(before)
     expect((await bytesOf(next.logs('ses_lone0', { follow: false, signal: AbortSignal.timeout(5_000) }))).length).toBeGreaterThan(
       0,

@@ -13,12 +13,12 @@ export interface Machine {
 
 const patience = 20_000
 
-/** `room`: a sample; its home and scratch must exist. `inside(walls)` makes the paths that the probe reads in there. */
+/** `room`: a sample; its home and scratch must exist. `prepare` answers the paths that must be readable behind these walls. */
 export async function probeWalls(
   programs: Programs,
   room: Room,
   isRoot: boolean,
-  readable: (walls: Walls) => string[],
+  prepare: (walls: Walls) => Promise<string[]>,
 ): Promise<Machine> {
   const notes: string[] = []
   const ownUsers = isRoot && programs.setpriv !== null
@@ -30,7 +30,7 @@ export async function probeWalls(
       continue
     }
     const walls: Walls = { kind, ownUsers }
-    const found = await tryWalls(walls, programs, room, readable(walls))
+    const found = await tryWalls(walls, programs, room, await prepare(walls))
     if ('fault' in found) {
       faults.push(`${kind === 'bubblewrap' ? 'bubblewrap' : 'a plain process'} does not work here: ${found.fault}`)
       continue

@@ -3,23 +3,23 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { SessionSpec } from '#protocol/session-spec.ts'
-import { createLocalRuntime } from '../local/local-runtime.ts'
+import { createLocalRuntime, type LocalRuntimeOptions } from '../local/local-runtime.ts'
 import type { RuntimeLab } from '../runtime-conformance.ts'
 
 export interface LocalLab extends RuntimeLab {
   dataDir: string
 }
 
-export async function localLab(): Promise<LocalLab> {
+export async function localLab(options: Omit<LocalRuntimeOptions, 'dataDir'> = {}): Promise<LocalLab> {
   // As in a home folder: nobody else may pass.
   const dataDir = await mkdtemp(join(tmpdir(), 'lab-'))
-  let runtime = await createLocalRuntime({ dataDir })
+  let runtime = await createLocalRuntime({ dataDir, ...options })
   return {
     dataDir,
     runtime,
     async nextLife() {
       await runtime.close()
-      runtime = await createLocalRuntime({ dataDir })
+      runtime = await createLocalRuntime({ dataDir, ...options })
       return runtime
     },
     async dispose() {
