@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type KubeObject, renderChart } from './chart.ts'
-import { KubeApi, pathOf } from './testing/kube-api.ts'
+import { collectionOf, KubeApi, pathOf } from './testing/kube-api.ts'
 
 const mark = randomBytes(4).toString('hex')
 const system = `test-${mark}-system`
@@ -71,6 +71,15 @@ it('the Deployment is one that the server takes', async () => {
     workload,
   )
   expect([status, body.message]).toEqual([201, undefined])
+})
+
+it('the API’s chart is one that the server takes', async () => {
+  const chart = join(import.meta.dirname, 'helm/porthole')
+  const values = { postgres: { password: 'abc' }, ingress: { enabled: true, host: 'porthole.example', tlsSecret: 'tls' } }
+  for (const object of renderChart(chart, { name: 'porthole', namespace: system, values })) {
+    const { status, body } = await admin.ask('POST', `${collectionOf(object)}${dry}&fieldValidation=Strict`, object)
+    expect([object.kind, status, body.message]).toEqual([object.kind, 201, undefined])
+  }
 })
 
 describe('the agent may', () => {

@@ -88,10 +88,12 @@ export class KubeApi {
   }
 }
 
-export function pathOf({ apiVersion, kind, metadata }: KubeObject): string {
+export const pathOf = (object: KubeObject): string => `${collectionOf(object)}/${object.metadata.name}`
+
+export function collectionOf({ apiVersion, kind, metadata }: KubeObject): string {
   const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`
   const space = metadata.namespace ? `/namespaces/${metadata.namespace}` : ''
-  return `${root}${space}/${plurals[kind] ?? `${kind.toLowerCase()}s`}/${metadata.name}`
+  return `${root}${space}/${plurals[kind] ?? `${kind.toLowerCase()}s`}`
 }
 
 function parsed(text: string): Record<string, unknown> {
