@@ -3,7 +3,7 @@
  * `desktop`: Xfce where it is installed; else openbox with a background, a panel, a menu and a terminal, from whatever of these is there.
  */
 import { writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import {
   desktopEntries,
   desktopMenu,
@@ -23,6 +23,9 @@ export interface Desktop {
   helpers: Program[]
 }
 
+/** Programs that bring a window manager of their own, which will not start beside another. */
+const wholeDesktop = /^(start.*|.*session|openbox|fluxbox|icewm|jwm|awesome|i3|xmonad)$/
+
 /** `full`: every window as large as the screen. */
 export async function startWindowManager(full: boolean, env: Record<string, string>): Promise<Program[]> {
   const matchbox = full ? findProgram(['matchbox-window-manager']) : null
@@ -36,7 +39,7 @@ export async function startDesktop(spec: HostSpec, env: Record<string, string>):
   if (name) {
     const path = findProgram([name], env.PATH)
     if (!path) throw new Error(`${name} is not installed`)
-    const helpers = await startWindowManager(spec.kind === 'app', env)
+    const helpers = wholeDesktop.test(basename(path)) ? [] : await startWindowManager(spec.kind === 'app', env)
     return { main: await launch(name, path, args, { env, cwd: spec.home }), helpers }
   }
   if (spec.kind === 'app') throw new Error('a session of kind app needs a command')

@@ -69,7 +69,7 @@ function dropTo(walls: Walls, programs: Programs, uid: number): string[] {
 }
 
 const etcFiles =
-  'fonts ssl ca-certificates resolv.conf hosts nsswitch.conf localtime timezone machine-id ld.so.cache ld.so.conf ld.so.conf.d alternatives X11 xdg mime.types gtk-3.0 chromium'
+  'fonts ssl ca-certificates resolv.conf hosts nsswitch.conf localtime timezone machine-id ld.so.cache ld.so.conf ld.so.conf.d alternatives X11 xdg mime.types gtk-3.0 chromium chromium.d'
 
 function bubblewrapArgs(walls: Walls, room: Room): string[] {
   const folder = (path: string, mode = '0755') => ['--perms', mode, '--dir', path]
