@@ -32,7 +32,7 @@ export async function startChromium(
   const cdp = new CdpPipe(output as Readable, input as Writable, rewrite)
   const said = lastWords(program)
   const died = program.exited.then(exit => {
-    const words = said()
+    const words = exit.signal ? '' : said()
     throw new Error(`${describeExit('Chromium', exit)}${words && `: ${words}`}`)
   })
   died.catch(() => {})
@@ -125,7 +125,7 @@ function lastWords(program: Program): () => string {
   stderr.on('data', (chunk: Buffer) => {
     process.stderr.write(chunk)
     const lines = chunk.toString('utf8').split('\n')
-    fault = lines.findLast(line => /FATAL|ERROR/.test(line)) ?? fault
+    fault = lines.findLast(line => /FATAL|ERROR/.test(line) && !/dbus|GL|vulkan/i.test(line)) ?? fault
   })
   return () => fault.replace(/^\[[^\]]*\] ?/, '').slice(0, 300)
 }

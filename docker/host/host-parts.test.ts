@@ -12,7 +12,7 @@ import { type CdpMessage, CdpPipe } from './cdp-pipe.ts'
 import { ClientFrames } from './client-frames.ts'
 import { serveFile } from './files.ts'
 import { makeFolder } from './folders.ts'
-import { clampSize, type HostSpec } from './host-spec.ts'
+import { clampSize, fromEnv, type HostSpec } from './host-spec.ts'
 import { isOpenable } from './http-server.ts'
 import { watchMemory } from './memory-wall.ts'
 import { encodePng } from './png.ts'
@@ -247,6 +247,15 @@ describe('environment', () => {
     expect(ignored.sort()).toEqual(['DISPLAY', 'HOME', 'LD_PRELOAD', 'NODE_OPTIONS', 'a b'])
     expect(env).not.toHaveProperty('LD_PRELOAD')
   })
+})
+
+test('language and proxy come from where people put them', () => {
+  expect(fromEnv({ LANG: 'de_CH.UTF-8', HTTPS_PROXY: 'http://p:1', NO_PROXY: 'a,b' })).toEqual({
+    locale: 'de-CH',
+    proxy: { server: 'http://p:1', bypass: 'a,b' },
+  })
+  expect(fromEnv({ LANG: 'C.UTF-8' })).toEqual({})
+  expect(fromEnv({ LC_ALL: 'fr', LANG: 'de' })).toEqual({ locale: 'fr' })
 })
 
 describe('status', () => {

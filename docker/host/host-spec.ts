@@ -70,7 +70,18 @@ export function readSpec(path: string): HostSpec {
     owns: 'tree' as const,
     watch_stdin: false,
   }
-  return { ...defaults, artifacts: join(given.scratch!, 'artifacts'), ...given } as HostSpec
+  return { ...defaults, artifacts: join(given.scratch!, 'artifacts'), ...fromEnv(given.env ?? {}), ...given } as HostSpec
+}
+
+/** People say language and proxy as they do everywhere: `LANG=de_CH.UTF-8`, `HTTPS_PROXY=http://…`. */
+export function fromEnv(env: Record<string, string>): Pick<HostSpec, 'locale' | 'proxy'> {
+  const server = env.HTTPS_PROXY ?? env.https_proxy ?? env.HTTP_PROXY ?? env.http_proxy ?? env.ALL_PROXY ?? env.all_proxy
+  const bypass = env.NO_PROXY ?? env.no_proxy
+  const locale = /^([a-z]{2,3})(?:[_-]([A-Z]{2}))?(?:[.@].*)?$/.exec(env.LC_ALL ?? env.LANG ?? '')
+  return {
+    ...(locale && { locale: [locale[1], locale[2]].filter(Boolean).join('-') }),
+    ...(server && { proxy: { server, ...(bypass && { bypass }) } }),
+  }
 }
 
 /** Into what a screen can be: whole pixels, within the limits, width even (some encoders insist). */

@@ -9,7 +9,7 @@ import { type Browser, startChromium } from './chromium.ts'
 import { startDesktop, startWindowManager } from './desktop.ts'
 import { startDisplay } from './display.ts'
 import { makeFolder } from './folders.ts'
-import { clampSize, type HostSpec, type Size, type Wait } from './host-spec.ts'
+import { clampSize, fromEnv, type HostSpec, type Size, type Wait } from './host-spec.ts'
 import type { Actions, LateSettings } from './http-server.ts'
 import { watchMemory } from './memory-wall.ts'
 import { encodePng } from './png.ts'
@@ -206,7 +206,7 @@ export class Session {
     status.change({ state: 'starting', reason: 'launching the browser again' })
     await leaving?.close().catch(() => {})
     await old?.program.exited
-    this.spec = { ...spec, ...settings, env: { ...spec.env, ...settings.env } }
+    this.spec = { ...spec, ...fromEnv(settings.env ?? {}), ...settings, env: { ...spec.env, ...settings.env } }
     const { DISPLAY, XAUTHORITY } = this.env
     this.env = { ...sessionEnv(this.spec).env, ...(DISPLAY && { DISPLAY }), ...(XAUTHORITY && { XAUTHORITY }) }
     await this.launchBrowser()

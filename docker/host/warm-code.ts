@@ -1,10 +1,10 @@
 /**
- * `NODE_COMPILE_CACHE=<folder> node warm-code.ts`: fills the cache of compiled code with what a session's start loads. Whoever runs it holds its
- * stdin: the end of that pipe is the end of it, as with a session (killing the sandbox from outside does not reach its inside).
+ * `NODE_COMPILE_CACHE=<folder> node warm-code.ts`: fills the cache of compiled code with what a session's start loads. With `--watch-stdin`
+ * the end of stdin is the end of it, as with a session (killing the sandbox from outside does not reach its inside).
  */
 import { flushCompileCache } from 'node:module'
 
-process.stdin.on('end', () => process.exit(1)).resume()
+if (process.argv.includes('--watch-stdin')) process.stdin.on('end', () => process.exit(1)).resume()
 
 await import('playwright-core')
 await import('./session.ts')

@@ -6,10 +6,6 @@ import type { Inside, Walls } from './isolation.ts'
 export const notifyFd = 3
 
 export function hostSettings(spec: SessionSpec, walls: Walls, inside: Inside, chromiumSandbox: boolean): object {
-  const { env } = spec
-  const proxy = env.HTTPS_PROXY ?? env.https_proxy ?? env.HTTP_PROXY ?? env.http_proxy ?? env.ALL_PROXY ?? env.all_proxy
-  const bypass = env.NO_PROXY ?? env.no_proxy
-  const locale = /^([a-z]{2,3})(?:[_-]([A-Z]{2}))?(?:[.@].*)?$/.exec(env.LC_ALL ?? env.LANG ?? '')
   return {
     kind: spec.kind,
     command: spec.command,
@@ -17,9 +13,7 @@ export function hostSettings(spec: SessionSpec, walls: Walls, inside: Inside, ch
     display: spec.display,
     start_url: spec.start_url,
     start_url_wait: spec.start_url_wait,
-    env,
-    ...(locale && { locale: [locale[1], locale[2]].filter(Boolean).join('-') }),
-    ...(proxy && { proxy: { server: proxy, ...(bypass && { bypass }) } }),
+    env: spec.env,
     home: inside.home,
     // Inside home, so that a volume carries it; not the browser's usual folder, which refuses to be driven.
     profile: `${inside.home}/.config/porthole-browser`,

@@ -216,6 +216,7 @@ export class LocalMachine {
         ...['/usr/bin/timeout', '--signal=KILL', String(warmPatience / 1000)],
         inside.node,
         join(dirname(inside.hostEntry), 'warm-code.ts'),
+        '--watch-stdin',
       ])
       this.ending.signal.throwIfAborted()
       // Ended by its stdin: a kill would only reach the outside of the walls.
