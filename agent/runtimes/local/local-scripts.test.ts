@@ -249,6 +249,44 @@ describe('over time', { timeout: 90_000 }, () => {
     await runtime.stop(instance.name, instance.uid, 0)
   })
 
+  test('late settings: another page, another environment, in the same session', async () => {
+    const instance = await run('ses_late')
+    const post = async (path: string, body: object) => {
+      const sent = [Buffer.from(JSON.stringify(body))] as unknown as AsyncIterable<Uint8Array>
+      const answer = await runtime.host('ses_late', {
+        method: 'POST',
+        path,
+        headers: {},
+        body: sent,
+        signal: AbortSignal.timeout(30_000),
+      })
+      return { status: answer.status, said: String(await bytesOf(answer.body)) }
+    }
+    expect((await post('/relaunch', { env: { TZ: 'Asia/Tokyo' }, locale: 'fr-FR' })).status).toBe(200)
+    expect((await whenRunning(runtime, instance.name)).uid).toBe(instance.uid)
+    expect((await post('/navigate', { url: `${origin}/language` })).status).toBe(200)
+    expect((await post('/navigate', { url: 'file:///etc/passwd' })).status).toBe(422)
+    expect(await post('/navigate', { url: 'http://127.0.0.1:9/' })).toMatchObject({
+      status: 502,
+      said: expect.stringContaining('ERR_'),
+    })
+    const bridge = await openBridge(runtime, 'ses_late')
+    const browser = await chromium.connect(bridge.playwright)
+    const [page] = browser.contexts()[0]!.pages()
+    await page!.goto(`${origin}/language`)
+    expect(await page!.textContent('body')).toMatch(/^fr-FR,fr;/)
+    expect(await page!.evaluate(() => Intl.DateTimeFormat().resolvedOptions().timeZone)).toBe('Asia/Tokyo')
+    await browser.close()
+    await bridge.close()
+
+    const { port } = site.address() as AddressInfo
+    const dialled = await runtime.dial('ses_late', { kind: 'port', port }, AbortSignal.timeout(5_000))
+    if (dialled.kind !== 'bytes') throw new Error('a port is bytes')
+    dialled.socket.write('GET /done?who=Bob HTTP/1.0\r\n\r\n')
+    expect(String(await bytesOf(dialled.socket))).toContain('<h1>Hello Bob</h1>')
+    await runtime.stop(instance.name, instance.uid, 0)
+  })
+
   test('a session too hungry loses its page first and says so', async () => {
     const instance = await run('ses_hungry', 1, { headless: true, limits: { memory_bytes: 500 * 2 ** 20 } })
     const bridge = await openBridge(runtime, 'ses_hungry')
