@@ -31,8 +31,10 @@ export const annotation = {
   user: 'porthole.dev/user',
   /** On a volume's claim: the session that writes to it now. */
   writer: 'porthole.dev/writer',
-  /** Ours, seconds: how long a start may take and where it was asked for (shown to people with kubectl). */
+  /** The session's name, for people with kubectl. */
   name: 'porthole.dev/name',
+  /** Why we gave it up although something of it could still run; it dies by its deadline, so that its logs stay. */
+  condemned: 'porthole.dev/condemned',
 } as const
 
 export type Part = 'session' | 'volume' | 'probe'

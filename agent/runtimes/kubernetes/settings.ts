@@ -9,7 +9,10 @@ const list = z.string().transform(text =>
 )
 const flag = z.enum(['true', 'false', '1', '0']).transform(word => word === 'true' || word === '1')
 const name = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'must be a DNS label: a-z, 0-9 and -')
-const cidrs = list.refine(items => items.every(item => /^[0-9a-fA-F:.]+\/\d{1,3}$/.test(item)), 'must be addresses like 10.0.0.0/8')
+const cidrs = list.refine(
+  items => items.every(item => /^[0-9a-fA-F:.]+\/\d{1,3}$/.test(item)),
+  'must be addresses like 10.0.0.0/8',
+)
 const json = <T extends z.ZodType>(schema: T) =>
   z
     .string()
@@ -53,7 +56,9 @@ export const KubernetesEnvironment = z.object({
   PORTHOLE_NODE_SELECTOR: json(z.record(z.string(), z.string())).optional(),
   PORTHOLE_TOLERATIONS: json(z.array(z.record(z.string(), z.unknown()))).optional(),
   PORTHOLE_AGENT_POD_LABELS: json(z.record(z.string(), z.string())).default({ 'app.kubernetes.io/name': 'porthole-agent' }),
-  PORTHOLE_DNS_PEER: json(z.object({ namespace: z.record(z.string(), z.string()), pod: z.record(z.string(), z.string()) })).default({
+  PORTHOLE_DNS_PEER: json(
+    z.object({ namespace: z.record(z.string(), z.string()), pod: z.record(z.string(), z.string()) }),
+  ).default({
     namespace: {},
     pod: { 'k8s-app': 'kube-dns' },
   }),
