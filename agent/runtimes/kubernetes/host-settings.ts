@@ -24,6 +24,7 @@ export function hostSettings(spec: SessionSpec, settings: KubernetesSettings): R
     home: podPaths.home,
     profile: podPaths.profile,
     scratch: podPaths.scratch,
+    artifacts: podPaths.artifacts,
     listen: { host: '0.0.0.0', port: podPorts.host },
     rfb: { port: podPorts.rfb },
     chromium_sandbox: settings.seccompProfile !== null,

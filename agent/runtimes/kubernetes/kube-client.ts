@@ -227,7 +227,12 @@ function openWebSocket(url: URL, protocol: string, options: RequestOptions, sign
       done()
     }
     // Whatever arrives between the open event and its reader must not be lost.
-    socket.once('open', () => settle(() => (socket.pause(), resolve(socket))))
+    socket.once('open', () =>
+      settle(() => {
+        socket.pause()
+        resolve(socket)
+      }),
+    )
     socket.once('unexpected-response', (_request, response) => {
       textOf(response)
         .catch(() => '')

@@ -10,7 +10,7 @@
  * | status.reason DeadlineExceeded         | the last wall                                           |
  * | a container could not start / exited   | its message or exit code                                |
  */
-import { parseHostStatus } from './host-status.ts'
+import { readHostStatus } from '../host-status.ts'
 import { annotation } from './labels.ts'
 import { containerName } from './pod-names.ts'
 import { formatBytes, parseQuantity } from './quantity.ts'
@@ -29,6 +29,7 @@ export function podEnding(pod: Pod): PodEnding | null {
   if (condemned) return condemned
   const { reason: word = '', message = '' } = pod.status ?? {}
   const node = pod.spec?.nodeName ?? 'its node'
+  const disruption = pod.status?.conditions?.find(({ type, status }) => type === 'DisruptionTarget' && status === 'True')
   if (word === 'Evicted') return failed(`evicted from ${node}: ${sentence(message) || 'the node was short of resources'}`)
   if (word === 'NodeLost' || word === 'NodeShutdown' || word === 'Terminated' || word === 'Shutdown') {
     return failed(`${node} went away: ${sentence(message) || word}`)
@@ -36,11 +37,13 @@ export function podEnding(pod: Pod): PodEnding | null {
   if (/^OutOf|^NodeAffinity|^UnexpectedAdmissionError|^Preempt/.test(word))
     return failed(`${node} refused it: ${sentence(message) || word}`)
 
+  if (disruption) return failed(`the cluster took it away: ${sentence(disruption.message ?? disruption.reason ?? '')}`)
+
   const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])]
   const killed = statuses.find(status => ended(status)?.reason === 'OOMKilled')
   if (killed) return failed(outOfMemory(pod, killed))
   const main = statuses.find(status => status.name === containerName.main)
-  const lastWords = parseHostStatus(ended(main)?.message ?? '')
+  const lastWords = readHostStatus(ended(main)?.message ?? '')
   if (lastWords?.state === 'ending' && lastWords.reason && word !== 'DeadlineExceeded')
     return { cause: lastWords.cause ?? 'failed', reason: lastWords.reason }
   if (word === 'DeadlineExceeded') {

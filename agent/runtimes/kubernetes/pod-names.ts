@@ -10,7 +10,9 @@ export const podPorts = { host: 7000, rfb: 5900 } as const
 
 export const podPaths = {
   home: '/home/porthole',
-  profile: '/home/porthole/.porthole/profile',
+  /** As in the local runtime: a volume goes from one to the other. */
+  profile: '/home/porthole/.config/porthole-browser',
+  artifacts: '/home/porthole/.cache/porthole/downloads',
   /** Sockets, cookie files: private to the session. */
   scratch: '/run/porthole',
   settings: '/etc/porthole',

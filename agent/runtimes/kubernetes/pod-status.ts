@@ -11,8 +11,8 @@
  * | anything else                               | starting  |
  */
 import type { PodView } from '#protocol/session-spec.ts'
+import { type HostStatus, readHostStatus } from '../host-status.ts'
 import type { Instance } from '../runtime.ts'
-import { type HostStatus, parseHostStatus } from './host-status.ts'
 import { label } from './labels.ts'
 import { containerEnd, outOfMemory, type PodEnding, podEnding, readCondemned } from './pod-ending.ts'
 import { containerName } from './pod-names.ts'
@@ -75,7 +75,7 @@ export function podMeaning(facts: PodFacts): PodMeaning {
   if (half) return { phase: 'stopping', reason: half.reason, condemn: half }
   if (silence !== null && host?.state === 'ready')
     return { phase: 'running', reason: `${node} is not ready: whether the session still runs is not known`, condemn: null }
-  if (pod.status?.phase === 'Running' && host?.state === 'ready') return { phase: 'running', condemn: null }
+  if (pod.status?.phase === 'Running' && host?.state === 'ready' && allRunning(pod)) return { phase: 'running', condemn: null }
   if (host?.state === 'ending') return { phase: 'stopping', ...(host.reason && { reason: host.reason }), condemn: null }
 
   const waiting = podWaiting(pod, events)
@@ -83,11 +83,15 @@ export function podMeaning(facts: PodFacts): PodMeaning {
   return { phase: 'starting', reason, condemn: waiting?.hopeless ? { cause: 'failed', reason: waiting.reason } : null }
 }
 
+function allRunning(pod: Pod): boolean {
+  return pod.status?.containerStatuses?.every(({ state }) => state?.running) ?? false
+}
+
 /** One of two containers ended: the other makes no session. */
 function halfEnding(pod: Pod): PodEnding | null {
   const status = pod.status?.containerStatuses?.find(({ state }) => state?.terminated)
   if (!status || pod.status!.containerStatuses!.length < 2) return null
-  const lastWords = status.name === containerName.main ? parseHostStatus(status.state!.terminated!.message ?? '') : null
+  const lastWords = status.name === containerName.main ? readHostStatus(status.state!.terminated!.message ?? '') : null
   if (lastWords?.reason) return { cause: lastWords.cause ?? 'failed', reason: lastWords.reason }
   if (status.state!.terminated!.reason === 'OOMKilled') return { cause: 'failed', reason: outOfMemory(pod, status) }
   return { cause: status.state!.terminated!.exitCode === 0 ? 'stopped' : 'failed', reason: containerEnd(status) }

@@ -1,5 +1,5 @@
 /** The stations of a pod's life on the agent's clock, oldest first: Kubernetes' and then the host program's own. */
-import type { HostStatus } from './host-status.ts'
+import type { HostStatus } from '../host-status.ts'
 import { containerName } from './pod-names.ts'
 import type { KubeEvent, Pod } from './wire.ts'
 

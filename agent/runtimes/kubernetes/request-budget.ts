@@ -71,8 +71,11 @@ export class RequestBudget {
       const queue = this.waiting[priority]
       while (queue.length > 0) {
         if (this.careful && this.inFlight[priority] > 0) break
-        if (now < this.holdUntil) return this.pumpIn(this.holdUntil - now)
-        if (this.tokens < 1) return this.pumpIn(((1 - this.tokens) / this.perSecond) * 1000)
+        const wait = now < this.holdUntil ? this.holdUntil - now : ((1 - this.tokens) / this.perSecond) * 1000
+        if (wait > 0) {
+          this.pumpIn(wait)
+          return
+        }
         this.tokens--
         this.inFlight[priority]++
         const { resolve, signal, drop } = queue.shift()!

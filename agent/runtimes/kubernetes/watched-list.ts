@@ -42,6 +42,7 @@ export class WatchedList<T extends KubeObject> {
   /** Written by ourselves while a list was being read that may not know of it yet. */
   private readonly fresh = new Set<string>()
   private readonly synced = Promise.withResolvers<void>()
+  private readonly farewells = new Map<string, Set<() => void>>()
   private contact: number | null = null
 
   constructor(parts: WatchedListParts<T>) {
@@ -70,9 +71,17 @@ export class WatchedList<T extends KubeObject> {
     this.dead.add(uid)
     if (this.dead.size > rememberedDead) this.dead.delete(this.dead.values().next().value!)
     const before = this.items.get(uid)
-    if (!before) return
-    this.items.delete(uid)
-    this.parts.changed({ kind: 'gone', object: before, before })
+    if (before) this.drop(uid, before)
+  }
+
+  /** Calls once when it is gone; returns the end of waiting. */
+  onGone(uid: string, call: () => void): () => void {
+    const calls = this.farewells.get(uid) ?? new Set()
+    this.farewells.set(uid, calls.add(call))
+    return () => {
+      calls.delete(call)
+      if (calls.size === 0) this.farewells.delete(uid)
+    }
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -117,9 +126,7 @@ export class WatchedList<T extends KubeObject> {
     } while (next)
     for (const uid of [...this.items.keys()]) {
       if (seen.has(uid) || this.fresh.has(uid)) continue
-      const before = this.items.get(uid)!
-      this.items.delete(uid)
-      this.parts.changed({ kind: 'gone', object: before, before })
+      this.drop(uid, this.items.get(uid)!)
     }
     for (const item of seen.values()) this.set(item)
     return version
@@ -208,6 +215,12 @@ export class WatchedList<T extends KubeObject> {
     if (before && !isNewer(object, before)) return
     this.items.set(uid, object)
     this.parts.changed({ kind: 'set', object, before })
+  }
+
+  private drop(uid: string, before: T): void {
+    this.items.delete(uid)
+    this.parts.changed({ kind: 'gone', object: before, before })
+    for (const call of this.farewells.get(uid) ?? []) call()
   }
 
   private heard(): void {
