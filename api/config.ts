@@ -18,6 +18,8 @@ export const ApiConfig = z.object({
   requestsPerMinute: z.int().min(1).default(600),
   /** Tries to log in, a minute and client address. */
   loginsPerMinute: z.int().min(1).default(30),
+  /** What secrets are sealed with (sealing.ts): the first seals, all open. */
+  secretsKeys: z.array(z.string().min(32)).default([]),
   version: z.string(),
 })
 export type ApiConfig = z.infer<typeof ApiConfig>

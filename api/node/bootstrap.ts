@@ -11,6 +11,8 @@ import { projects, type Quotas, settings, tokens } from '#db/schema.ts'
 import { recordAudit } from '../audit/record.ts'
 import { tokenLives } from '../auth.ts'
 import { newId } from '../ids.ts'
+import type { Log } from '../platform.ts'
+import { keyId } from '../sealing.ts'
 import { mintUserToken, readUserToken } from '../tokens/format.ts'
 
 const adminUser = 'admin'
@@ -89,6 +91,34 @@ async function writePrivately(file: string, text: string): Promise<void> {
     await handle.close()
   }
   await rename(fresh, file)
+}
+
+/**
+ * What secrets are sealed with: as configured, else a key of this data folder's own. Never in the database; there is only which one was used first,
+ * so that a replica with another key says so instead of sealing what the rest cannot open.
+ */
+export async function secretsKeys(env: Pick<BootstrapEnv, 'db' | 'dataDir'>, configured: string[], log: Log): Promise<string[]> {
+  const file = join(env.dataDir, 'secrets-key')
+  const keys = configured.length > 0 ? configured : [await keptKey(file)]
+  const ids = await Promise.all(keys.map(keyId))
+  await env.db.insert(settings).values({ key: 'secrets_key', value: ids[0] }).onConflictDoNothing()
+  const [row] = await env.db.select().from(settings).where(eq(settings.key, 'secrets_key'))
+  if (!ids.includes(String(row!.value))) {
+    log.error('secrets_key_differs', {
+      hint: 'set SECRETS_KEY to the same value on every replica; until then this one keeps no secrets',
+    })
+    return []
+  }
+  if (ids[0] !== row!.value) await env.db.update(settings).set({ value: ids[0] }).where(eq(settings.key, 'secrets_key'))
+  return keys
+}
+
+async function keptKey(file: string): Promise<string> {
+  const kept = (await readFile(file, 'utf8').catch(() => '')).trim()
+  if (kept.length >= 32) return kept
+  const fresh = randomBytes(32).toString('base64url')
+  await writePrivately(file, `${fresh}\n`)
+  return fresh
 }
 
 /** What replicas of one installation know each other by. */

@@ -25,6 +25,11 @@ const Environment = z.object({
   ALLOWED_ORIGINS: z.preprocess(unset, list.default([])),
   /** Addresses or networks (`10.0.0.0/8`) whose `X-Forwarded-For` is believed. */
   TRUSTED_PROXIES: z.preprocess(unset, list.default([])),
+  /** Random words of 32 characters or more, the newest first. */
+  SECRETS_KEY: z.preprocess(
+    unset,
+    list.pipe(z.array(z.string().min(32, 'must be random and have at least 32 characters'))).default([]),
+  ),
 })
 
 export interface NodeSettings {
@@ -51,7 +56,7 @@ export function readSettings(env: Record<string, string | undefined>, version: s
   const faults = parsed.success ? [] : parsed.error.issues.map(issue => `${issue.path.join('.')}: ${issue.message}`)
   const api = ApiConfig.safeParse({
     ...(unset(env.PUBLIC_URL) === undefined ? {} : { publicUrl: env.PUBLIC_URL }),
-    ...(parsed.success ? { allowedOrigins: parsed.data.ALLOWED_ORIGINS } : {}),
+    ...(parsed.success ? { allowedOrigins: parsed.data.ALLOWED_ORIGINS, secretsKeys: parsed.data.SECRETS_KEY } : {}),
     version,
   })
   if (!api.success)

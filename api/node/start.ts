@@ -19,7 +19,7 @@ import { loadBuiltinTemplates } from '../templates/builtin.ts'
 import { clusterForEvent } from '../tunnel/cluster-event.ts'
 import { releaseLinksOfDeadReplicas } from '../tunnel/link-store.ts'
 import { Assets } from './assets.ts'
-import { bootstrap, peerSecret } from './bootstrap.ts'
+import { bootstrap, peerSecret, secretsKeys } from './bootstrap.ts'
 import { clientAddress } from './client-address.ts'
 import type { NodeSettings } from './config.ts'
 import type { LinkVerbs } from './links.ts'
@@ -57,7 +57,6 @@ export async function startApi(settings: NodeSettings, log: Log): Promise<Runnin
 }
 
 async function assemble(settings: NodeSettings, log: Log, undo: (() => Promise<void>)[]): Promise<Omit<RunningApi, 'close'>> {
-  const { api: config } = settings
   const dataDir = resolve(settings.dataDir)
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
   const databaseUrl = settings.databaseUrl ?? (await embedded(dataDir, log, undo))
@@ -67,6 +66,7 @@ async function assemble(settings: NodeSettings, log: Log, undo: (() => Promise<v
   const { db } = database
   const replica = newId('rep')
   const adminToken = await bootstrap({ db, dataDir, sha256 })
+  const config = { ...settings.api, secretsKeys: await secretsKeys({ db, dataDir }, settings.api.secretsKeys, log) }
   await loadBuiltinTemplates(db)
 
   const peers = new Peers({ database, replica, secret: await peerSecret(db), log })

@@ -87,7 +87,7 @@ export async function apiFixture(settings: Partial<ApiConfig> = {}): Promise<Api
     },
   })
   const platform: Platform = {
-    config: ApiConfig.parse({ version: '0.0.0-test', publicUrl: origin, ...settings }),
+    config: ApiConfig.parse({ version: '0.0.0-test', publicUrl: origin, secretsKeys: ['k'.repeat(43)], ...settings }),
     services: request => services(request.headers.get('x-test-address') ?? '192.0.2.1'),
     processFigures: () => ({
       platform: 'test',
