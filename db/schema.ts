@@ -10,24 +10,19 @@ import {
   bigserial,
   boolean,
   check,
-  customType,
   index,
   integer,
   jsonb,
   pgTable,
   primaryKey,
   text,
-  timestamp,
   uniqueIndex,
 } from 'drizzle-orm/pg-core'
 import type { AgentCapabilities, AgentLoad } from '../agent/protocol/link-messages.ts'
 import type { Display, PodView, SessionSpec } from '../agent/protocol/session-spec.ts'
+import { digest, instant, now, xid8 } from './columns.ts'
 
-/** SHA-256 digests. Uint8Array, not Buffer: this room also runs on Workers. */
-const digest = customType<{ data: Uint8Array }>({ dataType: () => 'bytea' })
-const xid8 = customType<{ data: string }>({ dataType: () => 'xid8' })
-const instant = (name: string) => timestamp(name, { withTimezone: true, mode: 'date', precision: 3 })
-const now = sql`clock_timestamp()`
+export * from './job-tables.ts'
 
 /** null: no limit. Storage and memory in bytes, cpu in millicores. */
 export interface Quotas {

@@ -3,6 +3,7 @@
  * Unknown message types are answered with `unsupported` and ignored; unknown fields are dropped. PROTOCOL.md says who sends what when.
  */
 import { z } from 'zod'
+import { DesiredJob, ObservedJob } from './job-spec.ts'
 import { clipboardPolicies, DesiredSession, ObservedSession } from './session-spec.ts'
 
 export const linkSubprotocol = 'porthole.link.v1'
@@ -39,6 +40,8 @@ export const AgentCapabilities = z.object({
     cpu_millis: z.number().nonnegative().nullable(),
     memory_bytes: z.number().nonnegative().nullable(),
   }),
+  /** Job types it takes and how many at one time; absent: none. */
+  jobs: z.object({ types: z.array(z.string()), capacity: z.int().nonnegative() }).optional(),
 })
 export type AgentCapabilities = z.infer<typeof AgentCapabilities>
 
@@ -105,6 +108,7 @@ export const Report = z.object({
   items: z.array(ObservedSession),
   /** Volumes of `deleted_volumes` whose files are gone. */
   absent_volumes: z.array(z.string()).optional(),
+  jobs: z.array(ObservedJob).optional(),
   load: AgentLoad,
 })
 
@@ -163,6 +167,7 @@ export const Snapshot = z.object({
   items: z.array(DesiredSession),
   /** Volumes whose files should be removed; repeated until reported absent. */
   deleted_volumes: z.array(z.string()).optional(),
+  jobs: z.array(DesiredJob).optional(),
   complete: z.boolean(),
 })
 
@@ -171,6 +176,7 @@ export const Delta = z.object({
   seq: z.int().nonnegative(),
   items: z.array(DesiredSession),
   deleted_volumes: z.array(z.string()).optional(),
+  jobs: z.array(DesiredJob).optional(),
 })
 
 /** The report's facts are committed. */

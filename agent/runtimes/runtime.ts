@@ -5,6 +5,7 @@
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { Display, endCauses, PodView, SessionSpec } from '#protocol/session-spec.ts'
+import type { JobRuntime } from './job-runtime.ts'
 
 /** One made thing, named deterministically `ses-<id without prefix>-g<generation>`. */
 export interface Instance {
@@ -109,6 +110,8 @@ export interface Runtime {
   logs(session: string, options: LogOptions): AsyncIterable<Uint8Array>
   /** Volumes, where the runtime keeps them itself (feature word `volumes`). */
   volumes?: VolumeStore
+  /** Jobs, where the runtime runs any. */
+  jobs?: JobRuntime
   /** Ends everything this runtime started that cannot outlive the agent. */
   close(): Promise<void>
 }
