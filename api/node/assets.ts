@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { extname, join, relative, sep } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { assetHeaders, cacheOf, notPages, pagePolicy } from '../web-page.ts'
 
 const types: Record<string, string> = {
   '.html': 'text/html; charset=utf-8',
@@ -22,7 +23,6 @@ const types: Record<string, string> = {
   '.wasm': 'application/wasm',
 }
 const worthZipping = /^(text|application\/(json|manifest)|image\/svg|application\/wasm)/
-const notPages = /^\/(v1|internal|health|ready|metrics|docs|openapi\.json)(\/|$)/
 const rereadMs = 2_000
 
 interface Asset {
@@ -64,9 +64,7 @@ export class Assets {
         'content-type': asset.type,
         'content-length': String(body.length),
         'cache-control': asset.cache,
-        'x-content-type-options': 'nosniff',
-        'referrer-policy': 'no-referrer',
-        'cross-origin-resource-policy': 'same-origin',
+        ...assetHeaders,
         vary: 'accept-encoding',
         ...(zip ? { 'content-encoding': 'gzip' } : {}),
         ...policy,
@@ -95,32 +93,10 @@ function readFolder(folder: string): Map<string, Asset> {
       body: new Uint8Array(readFileSync(file)),
       zipped: null,
       type: types[extname(entry.name)] ?? 'application/octet-stream',
-      // Vite puts what carries a hash of its content into assets/.
-      cache: path.startsWith('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache',
+      cache: cacheOf(path),
     })
   }
   return files
-}
-
-function pagePolicy(host: string): Record<string, string> {
-  return {
-    'content-security-policy': [
-      "default-src 'none'",
-      "script-src 'self'",
-      "style-src 'self'",
-      "font-src 'self'",
-      "img-src 'self' blob: data:",
-      "manifest-src 'self'",
-      `connect-src 'self' ws://${host} wss://${host}`,
-      "frame-ancestors 'none'",
-      "base-uri 'none'",
-      "form-action 'self'",
-      "require-trusted-types-for 'script'",
-    ].join('; '),
-    'x-frame-options': 'DENY',
-    'cross-origin-opener-policy': 'same-origin',
-    'permissions-policy': 'camera=(), microphone=(), geolocation=()',
-  }
 }
 
 function notBuilt(request: Request): Response {

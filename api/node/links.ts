@@ -10,16 +10,9 @@ import { isConnectionLoss } from '../app.ts'
 import type { Log } from '../platform.ts'
 import { ControlLink } from '../tunnel/link.ts'
 import type { LinkAgent, LinkDeps } from '../tunnel/link-port.ts'
-import { type ClusterEventView, clusterStates, linkStore, markSeen } from '../tunnel/link-store.ts'
+import { clusterStates, linkStore, markSeen } from '../tunnel/link-store.ts'
+import type { LinkVerbs } from '../tunnel/link-verbs.ts'
 import { linkSocket } from './sockets.ts'
-
-/** The verbs about sessions that a link calls. */
-export interface LinkVerbs {
-  desired: LinkDeps['desired']
-  report: LinkDeps['report']
-  settled: LinkDeps['settled']
-  clusterView: ClusterEventView
-}
 
 export interface LinksEnv {
   db: Db

@@ -10,19 +10,16 @@ import { migrate } from '#db/migrate.ts'
 import { createApp } from '../app.ts'
 import type { Authenticator } from '../auth.ts'
 import { newId } from '../ids.ts'
+import { type PeriodicEnv, periodicWork } from '../periodic-work.ts'
 import type { Log } from '../platform.ts'
-import { sweepStale } from '../retention.ts'
-import { desiredSince } from '../sessions/desired.ts'
-import { applyReport } from '../sessions/observe.ts'
-import { sweepOld, sweepSessions } from '../sessions/sweep.ts'
+import { sweepSessions } from '../sessions/sweep.ts'
 import { loadBuiltinTemplates } from '../templates/builtin.ts'
-import { clusterForEvent } from '../tunnel/cluster-event.ts'
 import { releaseLinksOfDeadReplicas } from '../tunnel/link-store.ts'
+import { type LinkVerbs, linkVerbs } from '../tunnel/link-verbs.ts'
 import { Assets } from './assets.ts'
 import { bootstrap, peerSecret, secretsKeys } from './bootstrap.ts'
 import { clientAddress } from './client-address.ts'
 import type { NodeSettings } from './config.ts'
-import type { LinkVerbs } from './links.ts'
 import { Peers, peerPath } from './peers.ts'
 import { Deferred, nodePlatform, sha256 } from './platform.ts'
 import { type HttpServer, httpServer, type NodeEnv } from './server.ts'
@@ -74,12 +71,12 @@ async function assemble(settings: NodeSettings, log: Log, undo: (() => Promise<v
   undo.push(() => deferred.settled())
   const now = () => performance.now()
   let origin = config.publicUrl ?? ''
-  const verbs: LinkVerbs = {
-    desired: (cluster, seq, limit) => desiredSince(db, cluster, seq, { limit }),
-    report: report => applyReport({ db, log, origin }, report),
+  const verbs = linkVerbs({
+    use: work => work(db),
+    origin: () => origin,
     settled: () => deferred.add(sweepSessions({ db, tunnel, origin })),
-    clusterView: clusterForEvent,
-  }
+    log,
+  })
   const tunnel = new NodeTunnel({ db, replica, peers, config, verbs, sha256, log, now })
   const figures = () => ({ replica, links: tunnel.links.size, streams: tunnel.streams.size })
   const addressOf = clientAddress(settings.trustedProxies)
@@ -102,7 +99,7 @@ async function assemble(settings: NodeSettings, log: Log, undo: (() => Promise<v
   )
   undo.push(() => peers.stop())
   const timers = new Timers(log)
-  startTimers(timers, { tunnel, peers, auth, sweep: { db, tunnel, origin }, clusterView: verbs.clusterView })
+  startTimers(timers, { tunnel, peers, auth, work: { db, tunnel, origin, log }, clusterView: verbs.clusterView })
   undo.push(() => timers.stop())
   log.info('api_started', { url, replica, version: config.version, replica_url: replicaUrl })
   return { url, replica, adminToken, tunnel }
@@ -133,11 +130,11 @@ interface TimedParts {
   tunnel: NodeTunnel
   peers: Peers
   auth: Authenticator
-  sweep: Parameters<typeof sweepSessions>[0]
+  work: PeriodicEnv
   clusterView: LinkVerbs['clusterView']
 }
 
-function startTimers(timers: Timers, { tunnel, peers, auth, sweep, clusterView }: TimedParts): void {
+function startTimers(timers: Timers, { tunnel, peers, auth, work, clusterView }: TimedParts): void {
   const { links, streams } = tunnel
   timers.every(1_000, 'link_tick', () => links.tick())
   timers.every(2_000, 'link_poll', () => links.poll())
@@ -148,13 +145,11 @@ function startTimers(timers: Timers, { tunnel, peers, auth, sweep, clusterView }
   timers.every(60_000, 'grant_lost', () => streams.sweepLost())
   timers.every(10_000, 'replica_beat', () => peers.beat())
   timers.every(15_000, 'replica_dead', async () => {
-    await releaseLinksOfDeadReplicas(sweep.db, clusterView, deadAfterMs)
+    await releaseLinksOfDeadReplicas(work.db, clusterView, deadAfterMs)
     await peers.forgetDead()
   })
-  timers.every(2_000, 'session_sweep', () => sweepSessions(sweep))
-  timers.every(300_000, 'retention', () => sweepOld(sweep))
-  timers.every(900_000, 'stale', () => sweepStale(sweep.db))
-  timers.every(60_000, 'token_uses', () => auth.flushUses(sweep))
+  timers.every(60_000, 'token_uses', () => auth.flushUses(work))
+  for (const { name, everyMs, run } of periodicWork) timers.every(everyMs, name, () => run(work))
 }
 
 async function listen(server: Server, { port, host }: NodeSettings): Promise<void> {

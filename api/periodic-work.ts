@@ -1,0 +1,28 @@
+/**
+ * What no request does, by the clock. Each piece is idempotent and safe on every replica at once; the platforms only differ in who calls it
+ * (timers of a process on Node, alarms and cron on Workers). What is asked for more often than a platform can comes as often as it can.
+ */
+import type { Db } from '#db/client.ts'
+import type { Log, Tunnel } from './platform.ts'
+import { sweepStale } from './retention.ts'
+import { sweepOld, sweepSessions } from './sessions/sweep.ts'
+
+export interface PeriodicEnv {
+  db: Db
+  tunnel: Tunnel
+  /** What users reach the API by, for the objects that events carry. */
+  origin: string
+  log: Log
+}
+
+export interface PeriodicWork {
+  name: string
+  everyMs: number
+  run(env: PeriodicEnv): Promise<void>
+}
+
+export const periodicWork: readonly PeriodicWork[] = [
+  { name: 'session_sweep', everyMs: 2_000, run: sweepSessions },
+  { name: 'retention', everyMs: 300_000, run: sweepOld },
+  { name: 'stale', everyMs: 900_000, run: ({ db }) => sweepStale(db) },
+]
