@@ -1,18 +1,14 @@
 /** Who is here, and which page they are on. */
-import { Component, type ReactNode, useEffect } from 'react'
+import { Component, type ReactNode, Suspense, useEffect } from 'react'
 import type { AppParts } from './app-context.tsx'
 import { AppProvider } from './app-context.tsx'
 import { useStore } from './live/observable.ts'
-import { ClustersPage } from './pages/clusters/clusters-page.tsx'
 import { LoginPage } from './pages/login/login-page.tsx'
-import { SessionPage } from './pages/session/session-page.tsx'
-import { SessionsPage } from './pages/sessions/sessions-page.tsx'
-import { TokensPage } from './pages/tokens/tokens-page.tsx'
-import { WallPage } from './pages/wall/wall-page.tsx'
+import { ChunkMissing, findPage } from './pages.tsx'
 import { Button } from './parts/button.tsx'
 import { PortholeMark } from './parts/porthole-art.tsx'
-import { EmptyState } from './parts/states.tsx'
-import { Link, matchPath } from './router.tsx'
+import { EmptyState, Skeleton } from './parts/states.tsx'
+import { Link } from './router.tsx'
 import { Shell } from './shell/shell.tsx'
 import type { createTheme } from './shell/theme.ts'
 import { ToastShelf } from './shell/toasts.tsx'
@@ -59,19 +55,11 @@ export function App({ parts, theme, askWho }: AppProps) {
 function Shelled({ parts, theme }: Pick<AppProps, 'parts' | 'theme'>) {
   const path = useStore(parts.router.place, place => place.path)
   const account = useStore(parts.account, value => value)
-  const { page, id } = matchPath(path)
+  const found = findPage(path)
+  const title = found ? found.page.title : 'Not found'
   useEffect(() => {
-    const titles = {
-      sessions: 'Sessions',
-      session: 'Session',
-      wall: 'Wall',
-      clusters: 'Clusters',
-      tokens: 'Tokens',
-      none: 'Not found',
-    }
-    // The session's page knows its own name.
-    if (titles[page]) document.title = `${titles[page]} · Porthole`
-  }, [page])
+    if (title) document.title = `${title} · Porthole`
+  }, [title])
   // The live connection belongs to the signed-in page: it begins and ends with it.
   useEffect(() => {
     const stop = new AbortController()
@@ -85,18 +73,27 @@ function Shelled({ parts, theme }: Pick<AppProps, 'parts' | 'theme'>) {
     parts.account.set({ phase: 'out', ended: false })
   }
   return (
-    <Shell me={account.me} page={page} theme={theme} onSignOut={() => void signOut()}>
+    <Shell me={account.me} page={found?.page ?? null} theme={theme} onSignOut={() => void signOut()}>
       <Bulkhead key={path}>
-        {page === 'sessions' && <SessionsPage me={account.me} />}
-        {page === 'session' && <SessionPage id={id} me={account.me} key={id} />}
-        {page === 'wall' && <WallPage />}
-        {page === 'clusters' && <ClustersPage me={account.me} />}
-        {page === 'tokens' && <TokensPage me={account.me} />}
-        {page === 'none' && (
+        {found ? (
+          <Suspense fallback={<Opening />}>
+            <found.page.body key={path} id={found.id} me={account.me} />
+          </Suspense>
+        ) : (
           <EmptyState weather="fog" title="There is no such page" action={<Link to="/sessions">Back to the sessions</Link>} />
         )}
       </Bulkhead>
     </Shell>
+  )
+}
+
+/** While a page's code is on its way: usually too short to be seen. */
+function Opening() {
+  return (
+    <div className="opening" aria-busy="true">
+      <Skeleton width="180px" height="28px" />
+      <Skeleton height="140px" />
+    </div>
   )
 }
 
@@ -107,14 +104,23 @@ class Bulkhead extends Component<{ children: ReactNode }, { fault: Error | null 
     return { fault }
   }
   override render() {
-    if (!this.state.fault) return this.props.children
+    const { fault } = this.state
+    if (!fault) return this.props.children
+    if (fault instanceof ChunkMissing) {
+      // Only a new page knows the new names of the chunks.
+      return (
+        <EmptyState weather="fog" title="Not loaded" action={<Button onClick={() => location.reload()}>Reload</Button>}>
+          {fault.message}
+        </EmptyState>
+      )
+    }
     return (
       <EmptyState
         weather="night"
         title="This page failed"
         action={<Button onClick={() => this.setState({ fault: null })}>Try again</Button>}
       >
-        {this.state.fault.message}
+        {fault.message}
       </EmptyState>
     )
   }

@@ -1,4 +1,4 @@
-/** Addresses of the dashboard: the History API and a table of patterns. */
+/** Addresses of the dashboard: the History API; which page an address means is in pages.tsx. */
 import type { AnchorHTMLAttributes, MouseEvent, ReactNode } from 'react'
 import { useApp } from './app-context.tsx'
 import { createStore, type Store, useStore } from './live/observable.ts'
@@ -29,26 +29,6 @@ export function createRouter(): Router {
     start(signal) {
       window.addEventListener('popstate', () => place.set(read()), { signal })
     },
-  }
-}
-
-export type PageName = 'sessions' | 'session' | 'wall' | 'clusters' | 'tokens' | 'none'
-
-/** Exported for its test. */
-export function matchPath(path: string): { page: PageName; id: string } {
-  const [head, id, ...more] = path.split('/').filter(Boolean)
-  if (more.length > 0) return { page: 'none', id: '' }
-  if (head === undefined || (head === 'sessions' && id === undefined)) return { page: 'sessions', id: '' }
-  if (head === 'sessions' && id !== undefined) return { page: 'session', id: decode(id) }
-  if ((head === 'wall' || head === 'clusters' || head === 'tokens') && id === undefined) return { page: head, id: '' }
-  return { page: 'none', id: '' }
-}
-
-function decode(step: string): string {
-  try {
-    return decodeURIComponent(step)
-  } catch {
-    return step
   }
 }
 

@@ -8,6 +8,8 @@ export interface MenuItem {
   icon?: IconName
   danger?: boolean
   checked?: boolean
+  /** Only where the navigation has no room for it. */
+  phoneOnly?: boolean
   onPick: () => void
 }
 
@@ -27,7 +29,7 @@ export function Menu({ label, icon = 'more', items, align = 'end', up = false }:
 
   useEffect(() => {
     if (!open) return
-    root.current?.querySelector<HTMLElement>('[role^=menuitem]')?.focus()
+    entriesOf(root.current)[0]?.focus()
     const away = (event: Event) => {
       if (event.target instanceof Node && !root.current?.contains(event.target)) setOpen(false)
     }
@@ -40,7 +42,7 @@ export function Menu({ label, icon = 'more', items, align = 'end', up = false }:
   }, [open])
 
   function onKey(event: KeyboardEvent) {
-    const entries = [...(root.current?.querySelectorAll<HTMLElement>('[role^=menuitem]') ?? [])]
+    const entries = entriesOf(root.current)
     const at = entries.indexOf(document.activeElement as HTMLElement)
     const move: Record<string, number> = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: entries.length - 1 }
     if (event.key === 'Escape') {
@@ -75,6 +77,7 @@ export function Menu({ label, icon = 'more', items, align = 'end', up = false }:
               {...(item.checked === undefined ? { role: 'menuitem' } : { role: 'menuitemradio', 'aria-checked': item.checked })}
               tabIndex={-1}
               data-danger={item.danger || undefined}
+              data-phone={item.phoneOnly || undefined}
               onClick={() => {
                 setOpen(false)
                 button.current?.focus()
@@ -93,4 +96,8 @@ export function Menu({ label, icon = 'more', items, align = 'end', up = false }:
       )}
     </div>
   )
+}
+
+function entriesOf(root: HTMLElement | null): HTMLElement[] {
+  return [...(root?.querySelectorAll<HTMLElement>('[role^=menuitem]') ?? [])].filter(entry => entry.offsetParent !== null)
 }

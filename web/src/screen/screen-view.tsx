@@ -1,4 +1,5 @@
 /** The place on the page where a session's screen appears, and the words over it while it does not. */
+import '../styles/screen.css'
 import type RFB from '@novnc/novnc'
 import { type Ref, useEffect, useImperativeHandle, useRef, useState } from 'react'
 import { useApp } from '../app-context.tsx'

@@ -1,49 +1,41 @@
 /** Navigation around every page: a hull at the left, icons only when narrow, a bar at the bottom on phones. */
 import type { ReactNode } from 'react'
-import type { Me, Scope } from '../api/contract.ts'
+import type { Me } from '../api/contract.ts'
 import { allows, useApp } from '../app-context.tsx'
 import { useStore } from '../live/observable.ts'
-import { Icon, type IconName } from '../parts/icons.tsx'
+import { type NavPlace, type PageEntry, pages } from '../pages.tsx'
+import { Icon } from '../parts/icons.tsx'
 import { Menu } from '../parts/menu.tsx'
 import { PortholeMark } from '../parts/porthole-art.tsx'
-import { Link, type PageName } from '../router.tsx'
+import { Link } from '../router.tsx'
 import { LinkBanner, LinkWord } from './link-banner.tsx'
 import type { createTheme } from './theme.ts'
 
-interface NavEntry {
-  page: PageName
-  to: string
-  label: string
-  icon: IconName
-  scope: Scope
-}
-
-/** Pages that come later (audit, jobs, terminals) get a line here, with the scope that shows them. */
-const entries: readonly NavEntry[] = [
-  { page: 'sessions', to: '/sessions', label: 'Sessions', icon: 'sessions', scope: 'sessions:read' },
-  { page: 'wall', to: '/wall', label: 'Wall', icon: 'wall', scope: 'sessions:connect' },
-  { page: 'clusters', to: '/clusters', label: 'Clusters', icon: 'clusters', scope: 'clusters:read' },
-  { page: 'tokens', to: '/tokens', label: 'Tokens', icon: 'tokens', scope: 'tokens' },
-]
+const groups: readonly NavPlace['group'][] = ['work', 'house']
 
 interface ShellProps {
   me: Me
-  page: PageName
+  page: PageEntry | null
   theme: ReturnType<typeof createTheme>
   onSignOut: () => void
   children: ReactNode
 }
 
 export function Shell({ me, page, theme, onSignOut, children }: ShellProps) {
-  const { live } = useApp()
+  const { live, router } = useApp()
   const chosen = useStore(theme.chosen, value => value)
   const running = useStore(
     live.sessions,
     state => Object.values(state.entries).filter(one => one.value?.status === 'running').length,
   )
-  const current = page === 'session' ? 'sessions' : page
-  const shown = entries.filter(entry => allows(me, entry.scope))
+  const current = page?.under ?? page?.path
+  const shown = pages.flatMap(({ path, nav, load }) =>
+    nav && (nav.scope === 'token' || allows(me, nav.scope)) ? [{ path, nav, load }] : [],
+  )
   const account = [
+    ...shown
+      .filter(({ nav }) => !nav.lead)
+      .map(({ path, nav }) => ({ label: nav.label, icon: nav.icon, phoneOnly: true, onPick: () => router.go(path) })),
     { label: 'System colours', checked: chosen === 'system', onPick: () => theme.choose('system') },
     { label: 'Light', checked: chosen === 'light', onPick: () => theme.choose('light') },
     { label: 'Dark', checked: chosen === 'dark', onPick: () => theme.choose('dark') },
@@ -51,7 +43,7 @@ export function Shell({ me, page, theme, onSignOut, children }: ShellProps) {
     { label: 'Sign out', icon: 'out' as const, onPick: onSignOut },
   ]
   return (
-    <div className="shell" data-page={page}>
+    <div className="shell" data-fill={page?.fill || undefined}>
       <a className="skip" href="#main">
         Skip to content
       </a>
@@ -61,22 +53,30 @@ export function Shell({ me, page, theme, onSignOut, children }: ShellProps) {
           <span className="hull-word">Porthole</span>
         </Link>
         <nav className="hull-nav" aria-label="Pages">
-          {shown.map(entry => (
-            <Link
-              key={entry.page}
-              to={entry.to}
-              className="hull-link"
-              title={entry.label}
-              aria-current={entry.page === current ? 'page' : undefined}
-            >
-              <Icon name={entry.icon} size={20} />
-              <span className="hull-link-label">{entry.label}</span>
-              {entry.page === 'sessions' && running > 0 && (
-                <span className="hull-count" title={`${running} running`}>
-                  {running}
-                </span>
-              )}
-            </Link>
+          {groups.map(group => (
+            <div key={group} className="hull-group">
+              {shown
+                .filter(({ nav }) => nav.group === group)
+                .map(({ path, nav, load }) => (
+                  <Link
+                    key={path}
+                    to={path}
+                    className="hull-link"
+                    title={nav.label}
+                    data-lead={nav.lead}
+                    aria-current={path === current ? 'page' : undefined}
+                    onPointerEnter={() => void load().catch(() => {})}
+                  >
+                    <Icon name={nav.icon} size={20} />
+                    <span className="hull-link-label">{nav.label}</span>
+                    {path === '/sessions' && running > 0 && (
+                      <span className="hull-count" title={`${running} running`}>
+                        {running}
+                      </span>
+                    )}
+                  </Link>
+                ))}
+            </div>
           ))}
         </nav>
         <div className="hull-foot">

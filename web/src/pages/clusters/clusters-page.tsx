@@ -1,4 +1,5 @@
 /** Where sessions run: the health and room of each cluster, and the way to add one. */
+import '../../styles/clusters.css'
 import { useState } from 'react'
 import type { Cluster, Me, Scheduling } from '../../api/contract.ts'
 import { allows, useApp } from '../../app-context.tsx'

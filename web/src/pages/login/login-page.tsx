@@ -1,4 +1,5 @@
 /** Sign in with a token. The token goes once to the API, which answers with an HttpOnly cookie; the page keeps nothing. */
+import '../../styles/login.css'
 import { type FormEvent, useRef, useState } from 'react'
 import { ApiError, messageOf } from '../../api/api-error.ts'
 import { useApp } from '../../app-context.tsx'

@@ -1,4 +1,6 @@
 /** One session: its screen, everything to connect to it, and what happened to it. */
+import '../../styles/session.css'
+import '../../styles/session-panel.css'
 import { useEffect, useMemo, useRef, useState } from 'react'
 import { ApiError } from '../../api/api-error.ts'
 import type { Me, Session } from '../../api/contract.ts'

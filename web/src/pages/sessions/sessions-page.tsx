@@ -1,4 +1,5 @@
 /** Every session of the project, live: pictures of what runs, reasons for what does not. */
+import '../../styles/sessions.css'
 import { useCallback, useDeferredValue, useMemo, useState } from 'react'
 import type { Me, Session } from '../../api/contract.ts'
 import { allows, useApp } from '../../app-context.tsx'

@@ -1,4 +1,5 @@
 /** Every running screen at once, only to look at. */
+import '../../styles/wall.css'
 import { memo, useEffect, useMemo, useRef, useState } from 'react'
 import type { Session } from '../../api/contract.ts'
 import { useApp } from '../../app-context.tsx'

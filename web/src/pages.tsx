@@ -1,0 +1,106 @@
+/**
+ * Every page of the dashboard: its address, its title and its place in the navigation. One line here is all that a new page needs. Each page
+ * is a chunk of its own, loaded when it is first opened (or pointed at in the navigation).
+ */
+import { type ComponentType, lazy } from 'react'
+import type { Me, Scope } from './api/contract.ts'
+import type { IconName } from './parts/icons.tsx'
+
+export interface PageProps {
+  /** The `:id` of the address; empty where there is none. */
+  id: string
+  me: Me
+}
+
+export interface NavPlace {
+  label: string
+  icon: IconName
+  /** Shown to tokens with this scope; `token`: to all. */
+  scope: Scope | 'token'
+  group: 'work' | 'house'
+  /** Has a place of its own at phone width; the others are in the menu there. */
+  lead?: true
+}
+
+export interface PageEntry {
+  /** `:id` stands for one step. The first entry that fits is taken. */
+  path: `/${string}`
+  /** Empty: the page names itself. */
+  title: string
+  nav?: NavPlace
+  /** The entry of the navigation that this page belongs to. */
+  under?: string
+  /** Takes the whole window: nothing of it may need the page to scroll. */
+  fill?: true
+  body: ComponentType<PageProps>
+  load: () => Promise<ComponentType<PageProps>>
+}
+
+export class ChunkMissing extends Error {}
+
+function page(entry: Omit<PageEntry, 'body'>): PageEntry {
+  const body = lazy(async () => ({
+    default: await entry.load().catch(cause => {
+      throw new ChunkMissing('This part of the dashboard could not be loaded: you are offline, or Porthole was updated.', {
+        cause,
+      })
+    }),
+  }))
+  return { ...entry, body }
+}
+
+export const pages: readonly PageEntry[] = [
+  page({
+    path: '/sessions',
+    title: 'Sessions',
+    nav: { label: 'Sessions', icon: 'sessions', scope: 'sessions:read', group: 'work', lead: true },
+    load: async () => (await import('./pages/sessions/sessions-page.tsx')).SessionsPage,
+  }),
+  page({
+    path: '/sessions/:id',
+    title: '',
+    under: '/sessions',
+    fill: true,
+    load: async () => (await import('./pages/session/session-page.tsx')).SessionPage,
+  }),
+  page({
+    path: '/wall',
+    title: 'Wall',
+    nav: { label: 'Wall', icon: 'wall', scope: 'sessions:connect', group: 'work', lead: true },
+    load: async () => (await import('./pages/wall/wall-page.tsx')).WallPage,
+  }),
+  page({
+    path: '/clusters',
+    title: 'Clusters',
+    nav: { label: 'Clusters', icon: 'clusters', scope: 'clusters:read', group: 'house', lead: true },
+    load: async () => (await import('./pages/clusters/clusters-page.tsx')).ClustersPage,
+  }),
+  page({
+    path: '/tokens',
+    title: 'Tokens',
+    nav: { label: 'Tokens', icon: 'tokens', scope: 'tokens', group: 'house' },
+    load: async () => (await import('./pages/tokens/tokens-page.tsx')).TokensPage,
+  }),
+]
+
+/** Null: there is no such page. */
+export function findPage(path: string): { page: PageEntry; id: string } | null {
+  const steps = path.split('/').filter(Boolean)
+  if (steps.length === 0) steps.push('sessions')
+  for (const page of pages) {
+    const wanted = page.path.split('/').filter(Boolean)
+    if (wanted.length !== steps.length) continue
+    if (!wanted.every((step, index) => step === ':id' || step === steps[index])) continue
+    const at = wanted.indexOf(':id')
+    return { page, id: at === -1 ? '' : decode(steps[at] ?? '') }
+  }
+  return null
+}
+
+function decode(step: string): string {
+  try {
+    return decodeURIComponent(step)
+  } catch {
+    return step
+  }
+}
