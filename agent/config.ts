@@ -52,18 +52,21 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError'
 }
 
-export function readConfig(environment: Record<string, string | undefined>): AgentConfig {
+/** The settings that `schema` knows; throws ConfigError with a line for each fault. */
+export function readEnvironment<T extends z.ZodType>(schema: T, environment: Record<string, string | undefined>): z.infer<T> {
   // An empty variable is a variable nobody set: compose files and charts leave them so.
   const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
-  const parsed = Environment.safeParse(set)
-  if (!parsed.success) {
-    const lines = parsed.error.issues.map(issue => {
-      const name = issue.path.join('.')
-      return `  ${name}: ${set[name] === undefined ? 'is not set' : issue.message}`
-    })
-    throw new ConfigError(`the agent cannot start, its settings are wrong:\n${lines.join('\n')}`)
-  }
-  const env = parsed.data
+  const parsed = schema.safeParse(set)
+  if (parsed.success) return parsed.data
+  const lines = parsed.error.issues.map(issue => {
+    const name = String(issue.path[0] ?? '')
+    return `  ${name}: ${set[name] === undefined ? 'is not set' : issue.message}`
+  })
+  throw new ConfigError(`the agent cannot start, its settings are wrong:\n${lines.join('\n')}`)
+}
+
+export function readConfig(environment: Record<string, string | undefined>): AgentConfig {
+  const env = readEnvironment(Environment, environment)
   return {
     origin: new URL(env.PORTHOLE_URL).origin,
     joinToken: env.PORTHOLE_JOIN_TOKEN,

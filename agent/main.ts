@@ -11,7 +11,7 @@ import { type AgentConfig, ConfigError, readConfig } from './config.ts'
 import { serveHealth } from './health.ts'
 import { EnrolError } from './identity.ts'
 import { createLog, whatFailed } from './log.ts'
-import type { Runtime } from './runtimes/runtime.ts'
+import type { OpenedRuntime } from './runtimes/opened-runtime.ts'
 import { StateError } from './sessions/agent-memory.ts'
 import { fileStore } from './sessions/state-file.ts'
 
@@ -29,18 +29,21 @@ async function main(): Promise<number> {
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, stopOnce)
   process.once('disconnect', stopOnce)
 
-  const dataDir = resolve(config.dataDir)
-  const runtime = await openRuntime(config, dataDir)
   let linked = () => false
+  // First of all: an agent that stands by, or waits for its cluster, is alive.
   const health = config.healthPort === null ? null : await serveHealth({ port: config.healthPort, ready: () => linked() })
+  let opened: OpenedRuntime | null = null
   try {
+    opened = await openRuntime(config, stop.signal)
+    const { runtime, keyStore, stateStore, lost } = opened
+    const running = lost ? AbortSignal.any([stop.signal, lost]) : stop.signal
     const end = await runAgent(
       {
         ...config,
         version: packageJson.version,
         boot: randomUUID(),
-        keyStore: fileStore(join(dataDir, 'key.json')),
-        stateStore: fileStore(join(dataDir, 'state.json')),
+        keyStore,
+        stateStore,
         runtime,
         clock: systemClock,
         random: Math.random,
@@ -51,20 +54,35 @@ async function main(): Promise<number> {
           linked = works
         },
       },
-      stop.signal,
+      running,
     )
-    return end === 'gave up' ? 1 : 0
+    return end === 'gave up' || lost?.aborted ? 1 : 0
+  } catch (error) {
+    // Told to stop while it stood by.
+    if (stop.signal.aborted && !opened) return 0
+    throw error
   } finally {
     await health?.close()
-    await runtime.close()
+    await opened?.close()
   }
 }
 
 /** Only the runtime that is used is loaded: its packages need not even be there for the other. */
-async function openRuntime(config: AgentConfig, dataDir: string): Promise<Runtime> {
-  if (config.runtime === 'kubernetes') throw new ConfigError('the Kubernetes runtime is not part of this build yet')
+async function openRuntime(config: AgentConfig, signal: AbortSignal): Promise<OpenedRuntime> {
+  const dataDir = resolve(config.dataDir)
+  if (config.runtime === 'kubernetes') {
+    const { openKubernetes } = await import('./runtimes/kubernetes/open-kubernetes.ts')
+    return await openKubernetes({ environment: process.env, dataDir, clock: systemClock, random: Math.random, log }, signal)
+  }
   const { createLocalRuntime } = await import('./runtimes/local/local-runtime.ts')
-  return createLocalRuntime({ dataDir })
+  const runtime = await createLocalRuntime({ dataDir })
+  return {
+    runtime,
+    keyStore: fileStore(join(dataDir, 'key.json')),
+    stateStore: fileStore(join(dataDir, 'state.json')),
+    lost: null,
+    close: () => runtime.close(),
+  }
 }
 
 function fatal(error: unknown): number {

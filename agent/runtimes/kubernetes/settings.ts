@@ -1,5 +1,6 @@
 /** What the operator decides about sessions as pods. Read once from the environment (README.md explains each); all faults are told at once. */
 import { z } from 'zod'
+import { readEnvironment } from '#agent/config.ts'
 
 const list = z.string().transform(text =>
   text
@@ -116,7 +117,7 @@ export interface KubernetesSettings {
 const mib = 1024 * 1024
 
 export function kubernetesSettings(environment: Record<string, string | undefined>): KubernetesSettings {
-  const env = KubernetesEnvironment.parse(Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== '')))
+  const env = readEnvironment(KubernetesEnvironment, environment)
   const { PORTHOLE_IMAGE_BROWSER: browser, PORTHOLE_IMAGE_DESKTOP: desktop, PORTHOLE_IMAGE_DISPLAY: display } = env
   return {
     kubeconfig: env.KUBECONFIG,
