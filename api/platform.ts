@@ -53,6 +53,7 @@ export interface StreamGrant {
   cluster: string
   session: string
   kind: StreamKind
+  /** What the viewer may do now; a tunnel changes it when it has told the agent so. */
   role: StreamRole
   target: StreamTarget
   clipboard: ClipboardPolicy
@@ -79,6 +80,8 @@ export interface Tunnel {
   openViewer(request: Request, grant: StreamGrant, protocol: string | null): Promise<Response>
   /** The API itself is the far end: an HTTP exchange with the session's host program, or a byte stream of logs. */
   openHttp(grant: StreamGrant, body: ReadableStream<Uint8Array> | null, signal: AbortSignal): Promise<Response>
+  /** What the viewers of these streams may do has changed (after commit): a hint; a look every few seconds is the truth. */
+  recheck(streams: string[]): Promise<void>
   /** Ends open streams, wherever they are held. */
   end(streams: string[], word: CloseWord, reason?: string): Promise<void>
 }

@@ -16,6 +16,7 @@ import { mountStatus } from './status/routes.ts'
 import { mountStreams } from './streams/routes.ts'
 import { mountTemplates } from './templates/routes.ts'
 import { mountTokens } from './tokens/routes.ts'
+import { mountViewers } from './viewers/routes.ts'
 import { mountVolumes } from './volumes/routes.ts'
 
 export interface Wiring {
@@ -35,6 +36,7 @@ export const resources: readonly Mount[] = [
   mountTemplates,
   mountSessions,
   mountStreams,
+  mountViewers,
   mountEvents,
   mountLinks,
   mountVolumes,

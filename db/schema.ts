@@ -34,6 +34,17 @@ export interface Quotas {
   requests_per_minute: number | null
 }
 
+/** What a token may do at most, besides its project's quotas; absent: no limit of its own. */
+export interface TokenLimits {
+  max_sessions?: number
+  max_streams?: number
+  requests_per_minute?: number
+  /** Only these sessions, and no creating. */
+  sessions?: string[]
+  /** Only sessions on these clusters. */
+  clusters?: string[]
+}
+
 export const projects = pgTable('projects', {
   id: text('id').primaryKey(),
   name: text('name').notNull(),
@@ -55,6 +66,9 @@ export const tokens = pgTable(
     hash: digest('hash').notNull(),
     last4: text('last4').notNull(),
     scopes: text('scopes').array().notNull(),
+    /** Networks it may be used from; null: anywhere. */
+    allowed_cidrs: text('allowed_cidrs').array(),
+    limits: jsonb('limits').$type<TokenLimits>().notNull().default({}),
     expires_at: instant('expires_at'),
     created_by: text('created_by'),
     rotated_from: text('rotated_from').references((): AnyPgColumn => tokens.id, { onDelete: 'set null' }),
@@ -200,7 +214,7 @@ export const sessions = pgTable(
     labels: jsonb('labels').$type<Record<string, string>>().notNull().default({}),
     /** Its home; at most one living session writes to a volume. */
     volume_id: text('volume_id').references(() => volumes.id),
-    /** Who may type and point: every viewer whose role is `control`, or only the stream in `control_holder`. */
+    /** Who may type and point: every viewer whose role is `control`, or only the stream in `control_holder` (its user while that is gone). */
     control: text('control').$type<'shared' | 'single'>().notNull().default('shared'),
     control_holder: text('control_holder'),
     /** As given, for the answer (Kubernetes quantities). */
@@ -295,6 +309,8 @@ export const tickets = pgTable(
     stream: text('stream').notNull(),
     role: text('role').$type<'view' | 'control'>().notNull(),
     port: integer('port'),
+    /** Id that the stream will have. */
+    stream_id: text('stream_id'),
     expires_at: instant('expires_at').notNull(),
     used_at: instant('used_at'),
   },
@@ -343,6 +359,9 @@ export const grants = pgTable(
     joined_at: instant('joined_at'),
     closed_at: instant('closed_at'),
     close_code: integer('close_code'),
+    /** Viewer to session, and back; known once it is closed. */
+    bytes_in: bigint('bytes_in', { mode: 'number' }),
+    bytes_out: bigint('bytes_out', { mode: 'number' }),
     opened_at: instant('opened_at').notNull().default(now),
   },
   t => [

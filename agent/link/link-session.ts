@@ -11,6 +11,7 @@ import {
   linkTiming,
   type Open,
   parseLinkMessage,
+  type StreamRole,
 } from '#protocol/link-messages.ts'
 import type { Clock } from '../clock.ts'
 import { type Log, whatFailed } from '../log.ts'
@@ -22,7 +23,7 @@ import { Reporter, type ReportSource } from './reporter.ts'
 export interface StreamControl {
   open(open: Open): void
   close(stream: string, code: number, reason: string): void
-  renew(stream: string, remainingMs: number): void
+  renew(stream: string, remainingMs: number, role?: StreamRole): void
   list(): string[]
 }
 
@@ -198,7 +199,7 @@ export class LinkSession {
         streams.close(message.stream, message.code, message.reason)
         return
       case 'renew':
-        for (const { stream, remaining_ms } of message.streams) streams.renew(stream, remaining_ms)
+        for (const { stream, remaining_ms, role } of message.streams) streams.renew(stream, remaining_ms, role)
         return
       case 'goaway':
         // Not all agents of a replica at the same moment: anywhere within the time it gives.

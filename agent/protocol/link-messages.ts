@@ -201,9 +201,10 @@ export const Open = z.object({
 export type Open = z.infer<typeof Open>
 
 export const CloseStream = z.object({ type: z.literal('close'), stream: z.string(), code: z.int(), reason: z.string() })
+/** `role` (only `vnc`): what the viewer may do from now on; absent: as before. */
 export const Renew = z.object({
   type: z.literal('renew'),
-  streams: z.array(z.object({ stream: z.string(), remaining_ms: z.int().positive() })),
+  streams: z.array(z.object({ stream: z.string(), remaining_ms: z.int().positive(), role: z.enum(streamRoles).optional() })),
 })
 /** The API is going away (a release): dial again soon, streams live on until they end. */
 export const Goaway = z.object({ type: z.literal('goaway'), after_ms: z.int().nonnegative() })

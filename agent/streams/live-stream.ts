@@ -3,7 +3,7 @@
  * way, both legs are let go of and exactly one of `refused` or `closed` is told.
  */
 import type { WebSocket } from 'ws'
-import type { Open } from '#protocol/link-messages.ts'
+import type { Open, StreamRole } from '#protocol/link-messages.ts'
 import type { SessionSpec } from '#protocol/session-spec.ts'
 import type { Clock } from '../clock.ts'
 import { clipboardOf, type Policy } from '../policy.ts'
@@ -22,6 +22,12 @@ export interface LiveStreamParts {
   policy: Policy
   clock: Clock
   active: (session: string) => void
+}
+
+/** What the viewer may do now. It can change while the stream lives; `changed` is set by whoever must act on it. */
+export interface LiveRole {
+  now: StreamRole
+  changed: () => void
 }
 
 export type StreamOutcome =
@@ -44,7 +50,7 @@ export async function runStream(
   open: Open,
   /** null: a volume's stream. */
   spec: SessionSpec | null,
-  abort: AbortController,
+  { abort, role }: { abort: AbortController; role: LiveRole },
   linked: () => void,
 ): Promise<StreamOutcome> {
   const { clock } = parts
@@ -60,7 +66,7 @@ export async function runStream(
   let prepared: Prepared
   let ws: WebSocket
   try {
-    prepared = await prepare(parts, open, spec, dialling, signal)
+    prepared = await prepare(parts, open, spec, role, dialling, signal)
     try {
       dialling.throwIfAborted()
       ws = await dialData(open.url, open.key, dialling, patience)
@@ -99,6 +105,7 @@ async function prepare(
   parts: LiveStreamParts,
   open: Open,
   spec: SessionSpec | null,
+  role: LiveRole,
   dialling: AbortSignal,
   life: AbortSignal,
 ): Promise<Prepared> {
@@ -115,17 +122,21 @@ async function prepare(
         dropTarget(dialled)
         throw error
       }
-      const rights = {
-        control: open.role === 'control',
-        clipboard: spec ? clipboardOf(policy, open, spec) : { in: false, out: false },
+      const rights = () => ({
+        control: role.now === 'control',
+        clipboard: spec ? clipboardOf(policy, { ...open, role: role.now }, spec) : { in: false, out: false },
         maxDisplay: policy.maxDisplay,
-      }
+      })
       const relay = (context: RelayContext) => {
         const say = (bytes: Buffer) => {
           context.bytes.out += bytes.length
           context.ws.send(bytes, { binary: true, compress: false }, () => {})
         }
-        const filter = new ViewerFilter(rights, say, context.active)
+        const filter = new ViewerFilter(rights(), say, context.active)
+        role.changed = () => {
+          const bytes = filter.change(rights())
+          if (bytes && socket.writable) socket.write(bytes)
+        }
         const stop = new AbortController()
         const cancel = clock.after(
           greetingMs,
@@ -138,7 +149,10 @@ async function prepare(
           socket,
           ended('target_ended', 'the screen closed the connection'),
           filter,
-        ).finally(cancel)
+        ).finally(() => {
+          role.changed = () => {}
+          cancel()
+        })
       }
       return { relay, drop: () => dropTarget(dialled) }
     }

@@ -1,13 +1,14 @@
 /** All streams of this agent: who may open one, how many at once, how long each may live, and their common end with their session. */
 
-import type { AgentMessage, Open } from '#protocol/link-messages.ts'
+import { WireError } from '#protocol/close-codes.ts'
+import type { AgentMessage, Open, StreamRole } from '#protocol/link-messages.ts'
 import type { Clock } from '../clock.ts'
 import type { StreamControl } from '../link/link-session.ts'
 import { type Log, whatFailed } from '../log.ts'
 import { forbiddenStream, type Policy, type StreamRefusal } from '../policy.ts'
 import type { Runtime } from '../runtimes/runtime.ts'
 import type { SessionAccess } from '../sessions/session-keeper.ts'
-import { runStream } from './live-stream.ts'
+import { type LiveRole, runStream } from './live-stream.ts'
 import { ended, type StreamEnd } from './stream-end.ts'
 
 export interface StreamTableParts {
@@ -27,6 +28,7 @@ interface Entry {
   abort: AbortController
   /** The data socket is not open yet. */
   pending: boolean
+  role: LiveRole
   cancelExpiry: () => void
   done: Promise<void>
 }
@@ -51,6 +53,7 @@ export class StreamTable implements StreamControl {
       session: open.session,
       abort: new AbortController(),
       pending: true,
+      role: { now: open.role, changed: () => {} },
       cancelExpiry: () => {},
       done: Promise.resolve(),
     }
@@ -64,9 +67,17 @@ export class StreamTable implements StreamControl {
     this.entries.get(stream)?.abort.abort({ code, reason } satisfies StreamEnd)
   }
 
-  renew(stream: string, remainingMs: number): void {
+  renew(stream: string, remainingMs: number, role?: StreamRole): void {
     const entry = this.entries.get(stream)
-    if (entry) this.expireIn(entry, remainingMs)
+    if (!entry) return
+    this.expireIn(entry, remainingMs)
+    if (role === undefined || role === entry.role.now) return
+    entry.role.now = role
+    try {
+      entry.role.changed()
+    } catch (error) {
+      entry.abort.abort(error instanceof WireError ? { code: error.code, reason: error.message } : ended('internal'))
+    }
   }
 
   list(): string[] {
@@ -123,7 +134,7 @@ export class StreamTable implements StreamControl {
       entry.pending = false
     }
     try {
-      const outcome = await runStream(parts, open, spec, entry.abort, linked)
+      const outcome = await runStream(parts, open, spec, entry, linked)
       if (outcome.kind === 'refused') {
         const { status, code, detail } = outcome
         parts.tell({ type: 'refused', stream: open.stream, status, code, detail })

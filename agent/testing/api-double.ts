@@ -74,6 +74,14 @@ export class ApiDouble {
     this.link?.send(JSON.stringify(message))
   }
 
+  /** Resolves once the agent has dealt with everything sent before. */
+  async pinged(): Promise<void> {
+    const pongs = () => this.heard.filter(message => message.type === 'pong').length
+    const before = pongs()
+    this.send({ type: 'ping' })
+    await this.until(() => pongs() > before)
+  }
+
   /** Changes what is wanted and says so, as a delta. */
   want(...items: DesiredSession[]): void {
     for (const item of items) this.desired.set(item.id, item)

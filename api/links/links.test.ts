@@ -39,11 +39,13 @@ describe('a share link', () => {
     const { status, body } = await open(secretOf(link.url))
     expect(status).toBe(200)
     expect(Object.keys(body).sort()).toEqual([
+      'control_mode',
       'display',
       'expires_at',
       'name',
       'object',
       'role',
+      'role_now',
       'shared_by',
       'status',
       'template',

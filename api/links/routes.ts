@@ -79,7 +79,10 @@ export const mountLinks: Mount = app => {
     await revokeLink(c.var.ctx, id, link)
     return c.body(null, 204)
   })
-  router.openapi(open, async c => c.json(await openLink(c.var.ctx, c.req.valid('json').link), 200))
+  router.openapi(open, async c => {
+    const { link, viewer } = c.req.valid('json')
+    return c.json(await openLink(c.var.ctx, link, viewer), 200)
+  })
   router.openapi(ticket, async c => {
     c.header('cache-control', 'no-store')
     return c.json(await ticketForLink(c.var.ctx, c.req.valid('json').link), 201)

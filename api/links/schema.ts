@@ -1,6 +1,7 @@
 /** Share links: what their owner sees, and what whoever holds one may ask without an account. */
 import { z } from '@hono/zod-openapi'
 import { Display } from '#protocol/session-spec.ts'
+import { controlModes } from '../viewers/schema.ts'
 
 const time = z.string().openapi({ format: 'date-time' })
 const role = z.enum(['view', 'control'])
@@ -37,7 +38,16 @@ export const LinkWithUrl = Link.extend({
 }).openapi('LinkWithUrl')
 
 const secret = z.string().max(160)
-export const LinkOpen = z.strictObject({ link: secret }).openapi('LinkOpen')
+export const LinkOpen = z
+  .strictObject({
+    link: secret,
+    viewer: z
+      .string()
+      .max(64)
+      .optional()
+      .openapi({ description: '`viewer` of a ticket made with this link: what may it do now?' }),
+  })
+  .openapi('LinkOpen')
 
 /** All that a stranger with the link learns. */
 export const SharedSession = z
@@ -48,6 +58,10 @@ export const SharedSession = z
     status: z.string(),
     display: Display.nullable(),
     role,
+    role_now: role
+      .nullable()
+      .openapi({ description: 'Of the open screen `viewer`; null when none was asked about or it is closed.' }),
+    control_mode: z.enum(controlModes),
     shared_by: z.string(),
     expires_at: time,
   })

@@ -13,6 +13,7 @@ import { notFound, Problem } from '../problem.ts'
 import { clusterOnline, findSession, viewOf } from '../sessions/read.ts'
 import { ticketSeconds } from '../streams/tickets.ts'
 import { isSecret, mintSecret } from '../tokens/format.ts'
+import { roleNow } from '../viewers/roles.ts'
 import type { LinkCreate } from './schema.ts'
 
 const openViewers = sql<number>`(select count(*)::int from ${grants} g where g.link_id = ${links}.id and g.closed_at is null)`
@@ -133,9 +134,11 @@ async function findBySecret(ctx: Ctx, secret: string) {
   return found
 }
 
-export async function openLink(ctx: Ctx, secret: string) {
+/** `viewer`: a stream opened through this link, whose holder asks what it may do now. */
+export async function openLink(ctx: Ctx, secret: string, viewer?: string) {
   const { link, row, online } = await findBySecret(ctx, secret)
   const session = viewOf({ row, online, position: null }, ctx.origin)
+  const own = viewer === undefined ? undefined : await ownRole(ctx, link.id, viewer)
   return {
     object: 'shared_session' as const,
     name: session.name,
@@ -143,9 +146,20 @@ export async function openLink(ctx: Ctx, secret: string) {
     status: session.status,
     display: session.display,
     role: link.role,
+    role_now: own ?? null,
+    control_mode: row.control,
     shared_by: link.user_id,
     expires_at: link.expires_at.toISOString(),
   }
+}
+
+async function ownRole(ctx: Ctx, link: string, viewer: string) {
+  const [row] = await ctx.db
+    .select({ role: roleNow })
+    .from(grants)
+    .innerJoin(sessions, eq(sessions.id, grants.session_id))
+    .where(and(eq(grants.id, viewer), eq(grants.link_id, link), isNull(grants.closed_at)))
+  return row?.role
 }
 
 /** A one-time ticket for the screen. How many may be open at once is checked when the stream is granted, under the link's lock. */
@@ -153,6 +167,7 @@ export async function ticketForLink(ctx: Ctx, secret: string) {
   const { link, row, viewers } = await findBySecret(ctx, secret)
   if (link.max_viewers !== null && viewers >= link.max_viewers) throw tooMany(link.max_viewers)
   const ticket = mintSecret('tk')
+  const viewer = newId('str')
   const [stored] = await ctx.db
     .insert(tickets)
     .values({
@@ -164,6 +179,7 @@ export async function ticketForLink(ctx: Ctx, secret: string) {
       link_id: link.id,
       stream: 'vnc',
       role: link.role,
+      stream_id: viewer,
       expires_at: sql`clock_timestamp() + make_interval(secs => ${ticketSeconds})` as never,
     })
     .returning({ expires_at: tickets.expires_at })
@@ -173,6 +189,7 @@ export async function ticketForLink(ctx: Ctx, secret: string) {
     url: `${ctx.origin.replace(/^http/, 'ws')}/v1/sessions/${row.id}/vnc`,
     stream: 'vnc' as const,
     role: link.role,
+    viewer,
     expires_at: stored!.expires_at.toISOString(),
   }
 }

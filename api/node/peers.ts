@@ -25,6 +25,7 @@ const PeerMessage = z.discriminatedUnion('do', [
   z.object({ do: z.literal('open'), cluster: z.string(), open: Open.omit({ type: true, url: true }) }),
   z.object({ do: z.literal('send'), cluster: z.string(), messages: z.array(z.discriminatedUnion('type', [CloseStream, Renew])) }),
   Refused.omit({ type: true }).extend({ do: z.literal('refused') }),
+  z.object({ do: z.literal('recheck'), streams: z.array(z.string()) }),
   z.object({ do: z.literal('end'), streams: z.array(z.string()), word: z.enum(closeWords), reason: z.string().optional() }),
 ])
 export type PeerMessage = z.infer<typeof PeerMessage>
@@ -93,6 +94,10 @@ export class Peers {
     for (const [url, theirs] of await this.homesOf(streams)) {
       await this.call(url, { do: 'end', streams: theirs, word, ...(reason === undefined ? {} : { reason }) })
     }
+  }
+
+  async recheck(streams: string[]): Promise<void> {
+    for (const [url, theirs] of await this.homesOf(streams)) await this.call(url, { do: 'recheck', streams: theirs })
   }
 
   /** The internal door. Null: not ours to answer. */

@@ -141,6 +141,7 @@ function startTimers(timers: Timers, { tunnel, peers, auth, work, clusterView }:
   timers.every(10_000, 'link_seen', () => links.markSeen())
   timers.every(5_000, 'stream_check', () => streams.check())
   timers.every(5_000, 'grant_sweep', () => streams.sweep())
+  timers.every(5_000, 'role_sweep', () => tunnel.recheckHere())
   timers.every(30_000, 'grant_renew', () => tunnel.renew())
   timers.every(60_000, 'grant_lost', () => streams.sweepLost())
   timers.every(10_000, 'replica_beat', () => peers.beat())

@@ -2,7 +2,7 @@
 import type { WebSocket } from 'ws'
 import type { Db } from '#db/client.ts'
 import type { CloseWord } from '#protocol/close-codes.ts'
-import { linkSubprotocol, maxLinkMessage } from '#protocol/link-messages.ts'
+import { linkSubprotocol, maxLinkMessage, type StreamRole } from '#protocol/link-messages.ts'
 import { unauthorized } from '../auth.ts'
 import type { ApiConfig } from '../config.ts'
 import type { Log, StreamGrant, Tunnel } from '../platform.ts'
@@ -12,6 +12,7 @@ import { grantHome, joinGrant, unknownStreams } from '../tunnel/grants.ts'
 import type { LinkAgent, StreamMessage } from '../tunnel/link-port.ts'
 import type { LinkVerbs } from '../tunnel/link-verbs.ts'
 import { clusterOffline, refusalProblem } from '../tunnel/refusal.ts'
+import { rolesNow } from '../viewers/roles.ts'
 import { exchangeFlow, type FlowEvents, relayFlow } from './flows.ts'
 import { Links, type OpenHere } from './links.ts'
 import type { PeerMessage, Peers } from './peers.ts'
@@ -107,7 +108,11 @@ export class NodeTunnel implements Tunnel {
     return upgrade.accept({
       protocol,
       maxPayload: maxDataMessage,
-      opened: viewer => this.streams.flow(relayFlow(grant, viewer, agent, this.eventsOf(grant))),
+      opened: viewer => {
+        this.streams.flow(relayFlow(grant, viewer, agent, this.eventsOf(grant)))
+        // Control may have been handed over while the two were meeting.
+        if (grant.kind === 'vnc') this.defer(this.recheckHere([grant.id]))
+      },
       dropped: () => this.letGo(grant, agent),
     })
   }
@@ -117,6 +122,30 @@ export class NodeTunnel implements Tunnel {
     const { flow, response } = exchangeFlow(grant, agent, body, signal, this.eventsOf(grant))
     this.streams.flow(flow)
     return response
+  }
+
+  async recheck(streams: string[]): Promise<void> {
+    await this.recheckHere(streams)
+    await this.env.peers.recheck(streams)
+  }
+
+  /** Tells agents which of our screens may now do more or less than they were told last; all of them when none are named. */
+  async recheckHere(streams?: string[]): Promise<void> {
+    const ours = new Map<string, StreamGrant>()
+    for (const { grant } of this.streams.flows())
+      if (grant.kind === 'vnc' && (streams?.includes(grant.id) ?? true)) ours.set(grant.id, grant)
+    for (const { id, role } of await rolesNow(this.env.db, [...ours.keys()])) {
+      const grant = ours.get(id)
+      if (!grant || grant.role === role) continue
+      const { role: before } = grant
+      grant.role = role
+      const told = await this.tell(grant.cluster, {
+        type: 'renew',
+        streams: [{ stream: id, remaining_ms: grant.remainingMs, role }],
+      })
+      // Nobody holds the link now: the next look tries again.
+      if (!told) grant.role = before
+    }
   }
 
   async end(streams: string[], word: CloseWord, reason?: string): Promise<void> {
@@ -133,6 +162,9 @@ export class NodeTunnel implements Tunnel {
         return message.messages.every(sent => this.links.send(message.cluster, sent))
       case 'refused':
         return this.streams.refused(message.stream, refusalProblem(message))
+      case 'recheck':
+        await this.recheckHere(message.streams)
+        return true
       case 'end':
         for (const stream of message.streams) this.streams.end(stream, message.word, message.reason)
         return true
@@ -141,12 +173,12 @@ export class NodeTunnel implements Tunnel {
 
   /** Extends the agents' leave to carry what still flows; of one cluster or all. */
   async renew(only?: string): Promise<void> {
-    const byCluster = new Map<string, { stream: string; remaining_ms: number }[]>()
+    const byCluster = new Map<string, { stream: string; remaining_ms: number; role?: StreamRole }[]>()
     for (const { grant } of this.streams.flows()) {
       if (only !== undefined && grant.cluster !== only) continue
       const list = byCluster.get(grant.cluster) ?? []
       byCluster.set(grant.cluster, list)
-      list.push({ stream: grant.id, remaining_ms: grant.remainingMs })
+      list.push({ stream: grant.id, remaining_ms: grant.remainingMs, ...(grant.kind === 'vnc' ? { role: grant.role } : {}) })
     }
     for (const [cluster, streams] of byCluster) {
       for (let at = 0; at < streams.length; at += renewBatch) {
@@ -178,8 +210,8 @@ export class NodeTunnel implements Tunnel {
     })
   }
 
-  private async tell(cluster: string, message: Parameters<Links['send']>[1]): Promise<void> {
-    if (!this.links.send(cluster, message)) await this.env.peers.send(cluster, [message])
+  private async tell(cluster: string, message: Parameters<Links['send']>[1]): Promise<boolean> {
+    return this.links.send(cluster, message) || (await this.env.peers.send(cluster, [message]))
   }
 
   private aboutStreams(cluster: string, message: StreamMessage): void {

@@ -2,6 +2,7 @@
 import { z } from '@hono/zod-openapi'
 import type { SessionStatus } from '#db/schema.ts'
 import { browserNames, Display, PodView, startUrlWaits } from '#protocol/session-spec.ts'
+import { Control } from '../viewers/schema.ts'
 import { sessionStatuses } from './lifecycle.ts'
 
 const day = 86_400
@@ -138,6 +139,7 @@ export const Session = z
     clipboard: z.enum(['none', 'in', 'out', 'both']),
     egress: z.object({ mode: z.string(), allow: z.array(z.string()) }),
     recording: z.boolean(),
+    control: Control,
     created_at: time,
     started_at: time.nullable(),
     ended_at: time.nullable(),

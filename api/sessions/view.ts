@@ -49,6 +49,7 @@ export function sessionView(row: SessionRow, around: Around): Session {
     clipboard: spec.clipboard,
     egress: spec.egress,
     recording: spec.recording,
+    control: { mode: row.control, viewer: row.control === 'single' ? row.control_holder : null },
     created_at: row.created_at.toISOString(),
     started_at: iso(row.started_at),
     ended_at: iso(row.ended_at),

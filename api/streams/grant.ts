@@ -15,6 +15,7 @@ import type { StreamGrant } from '../platform.ts'
 import { Problem } from '../problem.ts'
 import type { findSession } from '../sessions/read.ts'
 import { mintSecret } from '../tokens/format.ts'
+import { rolesNow } from '../viewers/roles.ts'
 
 type Found = Awaited<ReturnType<typeof findSession>>
 
@@ -27,6 +28,8 @@ export interface GrantWish {
   target: StreamTarget
   /** What the audit says; absent: not written (thumbnails). */
   audited: boolean
+  /** Chosen when its ticket was made; absent: a new one. */
+  id?: string
   /** Logs and files' lists may be asked of sessions that ended. */
   alsoEnded?: boolean
 }
@@ -48,6 +51,7 @@ export async function grantStream(ctx: Ctx, { row, online }: Found, wish: GrantW
     session: row.id,
     cluster: row.cluster_id!,
     kind: wish.kind,
+    ...(wish.id ? { id: wish.id } : {}),
     role: wish.role,
     target: wish.target,
     clipboard: row.spec.clipboard,
@@ -60,6 +64,7 @@ export async function grantStream(ctx: Ctx, { row, online }: Found, wish: GrantW
 }
 
 export interface GrantRow extends Omit<StreamGrant, 'id' | 'key' | 'remainingMs'> {
+  id?: string
   project: string
   /** Writes what the audit should say, in the grant's transaction. */
   audit: (tx: Tx, stream: string) => Promise<void>
@@ -68,9 +73,9 @@ export interface GrantRow extends Omit<StreamGrant, 'id' | 'key' | 'remainingMs'
 /** Writes the row that stands behind a stream. `session` is what is reached: a session, or a volume. */
 export async function writeGrant(ctx: Ctx, { project, audit, ...rest }: GrantRow): Promise<StreamGrant> {
   const key = mintSecret('st')
-  const id = newId('str')
+  const id = rest.id ?? newId('str')
   const holder = holderOf(ctx)
-  await ctx.db.transaction(async tx => {
+  const role = await ctx.db.transaction(async tx => {
     if (holder.link_id) await takeViewerPlace(tx, holder.link_id)
     await tx.insert(grants).values({
       id,
@@ -85,8 +90,10 @@ export async function writeGrant(ctx: Ctx, { project, audit, ...rest }: GrantRow
       address: ctx.address || null,
     })
     await audit(tx, id)
+    if (rest.kind !== 'vnc') return rest.role
+    return (await rolesNow(tx, [id]))[0]?.role ?? 'view'
   })
-  return { ...rest, id, key, remainingMs: grantMs }
+  return { ...rest, id, role, key, remainingMs: grantMs }
 }
 
 /** Counts under the link's lock, so that of any number at once only `max_viewers` get in; a link that ended meanwhile lets nobody in. */

@@ -3,6 +3,7 @@ import { z } from '@hono/zod-openapi'
 import { sql } from 'drizzle-orm'
 import { tickets } from '#db/schema.ts'
 import { type Ctx, tokenActor } from '../context.ts'
+import { newId } from '../ids.ts'
 import { invalid, Problem } from '../problem.ts'
 import { findSession } from '../sessions/read.ts'
 import { isSecret, mintSecret } from '../tokens/format.ts'
@@ -28,6 +29,7 @@ export const Ticket = z
     url: z.string(),
     stream: z.enum(ticketStreams),
     role: z.enum(['view', 'control']),
+    viewer: z.string().openapi({ description: 'Id that the stream will have, e.g. in `GET …/viewers`.' }),
     expires_at: z.string(),
   })
   .openapi('Ticket')
@@ -40,6 +42,7 @@ export async function createTicket(ctx: Ctx, sessionId: string, input: z.infer<t
   if (input.role === 'view' && input.stream !== 'vnc') throw invalid('/role', 'Only vnc streams can be view-only.')
   const role = input.role ?? 'control'
   const secret = mintSecret('tk')
+  const viewer = newId('str')
   const [stored] = await ctx.db
     .insert(tickets)
     .values({
@@ -51,6 +54,7 @@ export async function createTicket(ctx: Ctx, sessionId: string, input: z.infer<t
       stream: input.stream,
       role,
       port: input.port ?? null,
+      stream_id: viewer,
       expires_at: sql`clock_timestamp() + make_interval(secs => ${ticketSeconds})` as never,
     })
     .returning({ expires_at: tickets.expires_at })
@@ -61,6 +65,7 @@ export async function createTicket(ctx: Ctx, sessionId: string, input: z.infer<t
     url: `${ctx.origin.replace(/^http/, 'ws')}/v1/sessions/${row.id}/${path}`,
     stream: input.stream,
     role,
+    viewer,
     expires_at: stored!.expires_at.toISOString(),
   }
 }
@@ -72,6 +77,7 @@ export interface Redeemed {
   token: string | null
   link: string | null
   role: 'view' | 'control'
+  stream: string | null
 }
 
 /** Uses the ticket up, if it is for exactly this stream and whoever made it may still. One 401 for every other cause. */
@@ -90,6 +96,7 @@ export async function redeemTicket(
     token_id: string | null
     link_id: string | null
     role: 'view' | 'control'
+    stream_id: string | null
   }>(sql`
     update tickets set used_at = clock_timestamp()
     where hash = ${hash} and session_id = ${want.session} and stream = ${want.stream} and port is not distinct from ${want.port ?? null}
@@ -97,7 +104,7 @@ export async function redeemTicket(
       and (token_id is null or exists (
         select 1 from tokens t join projects p on p.id = t.project_id where t.id = tickets.token_id and t.revoked_at is null and p.suspended_at is null
           and (t.expires_at is null or t.expires_at > clock_timestamp()) and (t.grace_until is null or t.grace_until > clock_timestamp())))
-    returning session_id, project_id, user_id, token_id, link_id, role`)
+    returning session_id, project_id, user_id, token_id, link_id, role, stream_id`)
   const row = rows[0]
   if (!row) throw refused
   return {
@@ -107,5 +114,6 @@ export async function redeemTicket(
     token: row.token_id,
     link: row.link_id,
     role: row.role,
+    stream: row.stream_id,
   }
 }

@@ -38,7 +38,7 @@ export async function openViewer(
   const url = new URL(request.url)
   refuseTokenInUrl(url)
   const ticket = offered.find(word => word.startsWith('ticket.'))?.slice('ticket.'.length) ?? url.searchParams.get('ticket')
-  const { viewer, role } = ticket !== null ? await byTicket(ctx, ticket, sessionId, stream, port) : byToken(ctx)
+  const { viewer, role, id } = ticket !== null ? await byTicket(ctx, ticket, sessionId, stream, port) : byToken(ctx)
 
   let found = await findSession(viewer, sessionId)
   if (found.row.status === 'starting') {
@@ -55,23 +55,23 @@ export async function openViewer(
     ...(port === undefined ? {} : { port }),
     ...(stream === 'playwright' || stream === 'cdp' ? { headers: pick(request.headers) } : {}),
   }
-  const grant = await grantStream(viewer, found, { kind: stream, role, target, audited: true })
+  const grant = await grantStream(viewer, found, { kind: stream, role, target, audited: true, ...(id ? { id } : {}) })
   const echo = offered.find(word => word === 'binary') ?? null
   return ctx.tunnel.openViewer(request, grant, echo)
 }
 
-function byToken(ctx: Ctx): { viewer: Ctx; role: 'control' } {
+function byToken(ctx: Ctx): { viewer: Ctx; role: 'control'; id: null } {
   if (ctx.actor.kind !== 'token') throw unauthorized()
   if (ctx.actor.via === 'cookie')
     throw new Problem('unauthorized', 'Streams are opened with a ticket (POST …/tickets), not with the cookie.')
   if (!holds(ctx.actor, 'sessions:connect')) throw new Problem('forbidden', 'This token lacks the scope sessions:connect.')
-  return { viewer: ctx, role: 'control' }
+  return { viewer: ctx, role: 'control', id: null }
 }
 
 async function byTicket(ctx: Ctx, ticket: string, session: string, stream: TicketStream, port: number | undefined) {
   const redeemed = await redeemTicket(ctx, ticket, { session, stream, ...(port === undefined ? {} : { port }) })
-  const { role, ...holder } = redeemed
-  return { viewer: { ...ctx, actor: { kind: 'ticket' as const, ...holder } }, role }
+  const { role, stream: id, ...holder } = redeemed
+  return { viewer: { ...ctx, actor: { kind: 'ticket' as const, ...holder } }, role, id }
 }
 
 /** Long-lived secrets in a URL end in logs, history and Referer headers: refused, whatever the parameter is called. */

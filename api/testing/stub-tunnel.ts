@@ -29,6 +29,11 @@ export class StubTunnel implements Tunnel {
     if (!this.http) throw new Problem('cluster_offline', 'This tunnel has no agents.')
     return this.http(grant, body)
   }
+  readonly rechecked: string[][] = []
+
+  async recheck(streams: string[]): Promise<void> {
+    this.rechecked.push(streams)
+  }
   async end(streams: string[], word: CloseWord, reason?: string): Promise<void> {
     this.ended.push({ streams, word, reason })
   }

@@ -61,6 +61,7 @@ export function sampleSession(now: number, over: Partial<Session> & { id: string
     clipboard: 'both',
     egress: { mode: 'public', allow: [] },
     recording: false,
+    control: { mode: 'shared', viewer: null },
     created_at: at(-752),
     started_at: at(-749),
     ended_at: ['stopped', 'failed', 'expired'].includes(status) ? at(-95) : null,

@@ -11,6 +11,7 @@
 import { WireError } from '#protocol/close-codes.ts'
 import type { ByteFilter } from '../relay.ts'
 import { clientType, clipboardCap, MessageCutter } from './client-messages.ts'
+import { HeldInput } from './held-input.ts'
 import { canBeToldApart, PlainViewerGuard } from './plain-viewer.ts'
 
 export interface ViewerRights {
@@ -34,9 +35,13 @@ export class ViewerFilter implements ByteFilter {
   private early = Buffer.alloc(0)
   private out: Buffer[] = []
   /** Only while the clipboard must stay in; null: the server's bytes are nobody's business. */
-  private readonly guard: PlainViewerGuard | null
+  private guard: PlainViewerGuard | null
   private readonly cutter = new MessageCutter(message => this.judge(message))
-  private readonly rights: ViewerRights
+  private rights: ViewerRights
+  private readonly hands = new HeldInput()
+  /** The viewer's own words, said again when it gets more rights. */
+  private wish: Buffer | null = null
+  private caps: Buffer | null = null
   private readonly say: (bytes: Buffer) => void
   private readonly active: () => void
 
@@ -53,6 +58,31 @@ export class ViewerFilter implements ByteFilter {
     this.say(version)
   }
 
+  /**
+   * New rights, from the next message on; answers what the target must be told. Whoever loses control lets go of keys and buttons. A viewer
+   * that knows only the plain clipboard cannot be silenced in the middle: its stream ends and it comes again.
+   */
+  change(rights: ViewerRights): Buffer | null {
+    const before = this.rights
+    this.rights = rights
+    if (this.stage !== 'messages') {
+      this.guard = rights.clipboard.out ? null : new PlainViewerGuard()
+      return null
+    }
+    if (before.control && !rights.control) this.out.push(...this.hands.release())
+    if (before.clipboard.out && !rights.clipboard.out) {
+      if (!this.wish || !wordsOf(this.wish).includes(encoding.extendedClipboard))
+        throw new WireError('superseded', 'control changed: open the screen again')
+      this.out.push(silentCaps)
+    }
+    const more = (rights.control && !before.control) || (rights.clipboard.out && !before.clipboard.out)
+    if (more && this.wish) {
+      this.passEncodings(this.wish)
+      if (rights.clipboard.out && this.caps) this.out.push(this.caps)
+    }
+    return this.taken()
+  }
+
   get ready(): boolean {
     return this.stage === 'messages'
   }
@@ -64,6 +94,10 @@ export class ViewerFilter implements ByteFilter {
   toTarget(data: Buffer): Buffer | null {
     const rest = this.stage === 'messages' ? data : this.handshake(data)
     if (rest) this.cutter.feed(rest)
+    return this.taken()
+  }
+
+  private taken(): Buffer | null {
     const out = this.out
     this.out = []
     return out.length === 0 ? null : out.length === 1 ? out[0]! : Buffer.concat(out)
@@ -110,6 +144,7 @@ export class ViewerFilter implements ByteFilter {
         this.out.push(message)
         return
       case clientType.setEncodings:
+        this.wish = Buffer.from(message)
         this.passEncodings(message)
         return
       case clientType.key:
@@ -117,6 +152,7 @@ export class ViewerFilter implements ByteFilter {
       case clientType.pointer:
         if (!control) return
         this.active()
+        this.hands.note(message)
         this.out.push(message)
         return
       case clientType.cutText:
@@ -133,19 +169,19 @@ export class ViewerFilter implements ByteFilter {
 
   private passEncodings(message: Buffer): void {
     const { control, clipboard } = this.rights
-    const wished: number[] = []
-    for (let at = 4; at < message.length; at += 4) wished.push(message.readInt32BE(at))
+    const wished = wordsOf(message)
     // Extended mouse buttons would make pointer messages of two lengths, told apart only by what the server has answered.
     const barred: number[] = [encoding.xvp, encoding.extendedMouse, ...(control ? [] : [encoding.qemuKey])]
     const passed = wished.filter(word => !barred.includes(word))
-    if (clipboard.out) {
-      this.out.push(passed.length === wished.length ? message : setEncodings(passed))
-      return
-    }
+    const same = () => (passed.length === wished.length ? message : setEncodings(passed))
     if (passed.includes(encoding.extendedClipboard)) {
       this.guard?.letAllThrough()
-      this.out.push(setEncodings(passed), silentCaps)
+      this.out.push(same())
+      if (!clipboard.out) this.out.push(silentCaps)
+    } else if (clipboard.out && !this.guard) {
+      this.out.push(same())
     } else {
+      // Also a plain viewer that got the right only later: its guard cannot learn to let text through.
       this.out.push(setEncodings([...passed.filter(canBeToldApart), encoding.extendedClipboard]), silentCaps)
     }
   }
@@ -162,6 +198,7 @@ export class ViewerFilter implements ByteFilter {
     const does = (word: number) => (flags & word) !== 0
     // Caps share their bits with the other actions: look at them first.
     if (does(clipboardDoes.caps)) {
+      this.caps = Buffer.from(message)
       if (clipboard.out) this.out.push(message)
     } else if (does(clipboardDoes.request) || does(clipboardDoes.peek)) {
       if (clipboard.out && !does(clipboardDoes.notify) && !does(clipboardDoes.provide)) this.out.push(message)
@@ -193,6 +230,12 @@ export function setEncodings(list: readonly number[]): Buffer {
   message.writeUInt16BE(list.length, 2)
   for (const [index, word] of list.entries()) message.writeInt32BE(word, 4 + 4 * index)
   return message
+}
+
+function wordsOf(setEncodings: Buffer): number[] {
+  const words: number[] = []
+  for (let at = 4; at < setEncodings.length; at += 4) words.push(setEncodings.readInt32BE(at))
+  return words
 }
 
 function clamp(value: number, least: number, most: number): number {

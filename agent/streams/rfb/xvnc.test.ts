@@ -38,11 +38,21 @@ afterAll(async () => {
 })
 
 async function viewer(open: Partial<Open>, encodings: number[]): Promise<RfbViewer> {
-  const { socket } = await api.opened({ kind: 'vnc', target: {}, ...open })
+  return (await namedViewer(open, encodings)).rfb
+}
+
+async function namedViewer(open: Partial<Open>, encodings: number[]): Promise<{ rfb: RfbViewer; stream: string }> {
+  const { socket, stream } = await api.opened({ kind: 'vnc', target: {}, ...open })
   const rfb = new RfbViewer(socket, encodings)
   await rfb.until(() => rfb.ready)
   await rfb.frame()
-  return rfb
+  return { rfb, stream }
+}
+
+/** The API says what the viewer may do from now on; resolves once the agent has taken it in. */
+async function setRole(stream: string, role: 'view' | 'control'): Promise<void> {
+  api.send({ type: 'renew', streams: [{ stream, remaining_ms: 60_000, role }] })
+  await api.pinged()
 }
 
 /** A resize is told with the next update only. */
@@ -122,6 +132,59 @@ describe('view', () => {
     await plainHands.until(() => plainHands.cutTexts.some(cut => cut.text?.startsWith('plain secret')))
     await eyes.frame()
     expect(eyes.cutTexts).toEqual([])
+  })
+})
+
+describe('control that changes hands while the stream lives', () => {
+  test('taken: what is held down is let go of, and nothing more gets through; given: at once', async () => {
+    const { rfb, stream } = await namedViewer({ role: 'control' }, [raw, resize, extended])
+    rfb.send(sample.pointer(1, 111, 77), sample.key(true, 97), sample.key(true, 0xffe1))
+    await rfb.frame()
+    expect(await x.keysDown()).toHaveLength(2)
+    await setRole(stream, 'view')
+    await rfb.frame()
+    expect(await x.keysDown()).toEqual([])
+    expect(await x.pointer()).toMatchObject({ x: 111, y: 77, mask: 0 })
+    rfb.send(sample.pointer(1, 300, 300), sample.key(true, 98), sample.qemuKey(98), sample.setDesktopSize(800, 600))
+    await rfb.frame()
+    expect(await x.pointer()).toMatchObject({ x: 111, y: 77, mask: 0 })
+    expect(await x.keysDown()).toEqual([])
+    expect(await x.size()).toEqual({ width: 640, height: 480 })
+    await setRole(stream, 'control')
+    rfb.send(sample.pointer(0, 12, 13))
+    await rfb.frame()
+    expect(await x.pointer()).toMatchObject({ x: 12, y: 13 })
+    expect(rfb.closed).toBeNull()
+  })
+
+  test('the clipboard goes with it, both ways', async () => {
+    const provided = (rfb: RfbViewer) =>
+      rfb.cutTexts.filter(cut => (cut.flags! & (1 << 28)) !== 0 && (cut.flags! & (1 << 24)) === 0)
+    const caps = sample.extendedCutText(((0x1f << 24) | 1) >>> 0, Buffer.from([0, 16, 0, 0]))
+    const { rfb, stream } = await namedViewer({ role: 'view' }, [raw, extended])
+    rfb.send(caps)
+    await x.ownClipboard('while watching')
+    await rfb.until(() => rfb.cutTexts.some(cut => (cut.flags! & (1 << 27)) !== 0))
+    expect(provided(rfb)).toEqual([])
+    await setRole(stream, 'control')
+    await rfb.frame()
+    await x.ownClipboard('while in control')
+    await rfb.until(() => provided(rfb).length > 0)
+    await setRole(stream, 'view')
+    await rfb.frame()
+    const before = provided(rfb).length
+    const notices = rfb.cutTexts.length
+    await x.ownClipboard('after it was taken')
+    await rfb.until(() => rfb.cutTexts.length > notices)
+    rfb.send(sample.extendedCutText(((1 << 25) | 1) >>> 0))
+    await rfb.frame()
+    expect(provided(rfb)).toHaveLength(before)
+  })
+
+  test('a viewer that cannot be silenced comes again instead', async () => {
+    const { rfb, stream } = await namedViewer({ role: 'control' }, [raw])
+    api.send({ type: 'renew', streams: [{ stream, remaining_ms: 60_000, role: 'view' }] })
+    await expect(rfb.until(() => false)).rejects.toThrow('4409')
   })
 })
 
