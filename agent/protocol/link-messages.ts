@@ -227,6 +227,9 @@ export type ApiMessage = z.infer<typeof ApiMessage>
 /** Largest control message either side accepts, bytes. */
 export const maxLinkMessage = 1024 * 1024
 
+/** Largest message of a data stream on the Node platform, bytes: a 30 MB response body is 40 MB once CDP and Playwright have written it in base64. */
+export const maxDataMessage = 64 * 1024 * 1024
+
 /** Parses one text message. Unknown `type`: `{unknown}`; malformed JSON or fields: `{malformed}` with what is wrong. */
 export function parseLinkMessage<S extends typeof AgentMessage | typeof ApiMessage>(
   schema: S,

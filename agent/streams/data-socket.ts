@@ -1,11 +1,11 @@
 /** The agent's leg of one stream: a WebSocket dialled out with the stream's single-use key. */
 import { WebSocket } from 'ws'
+import { maxDataMessage } from '#protocol/link-messages.ts'
 import { zeroMask } from '../link/link-socket.ts'
 import { DialError } from '../runtimes/runtime.ts'
 import { closeLeg, ended, type StreamEnd } from './stream-end.ts'
 
 export const streamSubprotocol = 'porthole.stream.v1'
-const maxMessage = 32 * 1024 * 1024
 const lastWordsMs = 1000
 
 /**
@@ -17,7 +17,7 @@ export function dialData(url: string, key: string, signal: AbortSignal, handshak
     const ws = new WebSocket(url, streamSubprotocol, {
       headers: { authorization: `Bearer ${key}` },
       perMessageDeflate: false,
-      maxPayload: maxMessage,
+      maxPayload: maxDataMessage,
       handshakeTimeout: handshakeMs,
       closeTimeout: lastWordsMs,
       generateMask: zeroMask,

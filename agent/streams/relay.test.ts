@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { Duplex, duplexPair, Readable } from 'node:stream'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
+import { maxDataMessage } from '#protocol/link-messages.ts'
 import type { Dialled } from '../runtimes/runtime.ts'
 import { ApiDouble, listen } from '../testing/api-double.ts'
 import { FaultProxy } from '../testing/fault-proxy.ts'
@@ -134,7 +135,7 @@ describe('messages', () => {
     const { near, far } = await browser()
     const { stream, socket } = await opened({ kind: 'messages', socket: near }, 'cdp')
     const viewer = listen(socket)
-    socket.send(Buffer.alloc(33 * 1024 * 1024))
+    socket.send(Buffer.alloc(maxDataMessage + 1))
     await viewer.closed
     expect(await world.outcome(stream)).toMatchObject({ code: 1009 })
     await eventually(() => far.readyState === far.CLOSED)

@@ -1,8 +1,9 @@
 /** The tunnel on Node: control links and streams in this process, other replicas through `Peers`. */
+import { setTimeout as delay } from 'node:timers/promises'
 import type { WebSocket } from 'ws'
 import type { Db } from '#db/client.ts'
 import type { CloseWord } from '#protocol/close-codes.ts'
-import { linkSubprotocol, maxLinkMessage, type StreamRole } from '#protocol/link-messages.ts'
+import { linkSubprotocol, maxDataMessage, maxLinkMessage, type StreamRole } from '#protocol/link-messages.ts'
 import { unauthorized } from '../auth.ts'
 import type { ApiConfig } from '../config.ts'
 import type { Log, StreamGrant, Tunnel } from '../platform.ts'
@@ -21,8 +22,10 @@ import { Streams } from './streams.ts'
 import { Upgrades } from './upgrades.ts'
 
 export const streamSubprotocol = 'porthole.stream.v1'
-const maxDataMessage = 32 * 1024 * 1024
 const renewBatch = 2_000
+const lookAgainMs = 250
+/** How much of the wait for an agent's data socket may go by without a link to ask on. */
+const shareForLink = 0.8
 
 export interface TunnelEnv {
   db: Db
@@ -202,12 +205,18 @@ export class NodeTunnel implements Tunnel {
     return this.streams.meet(grant, {
       ms: this.env.config.meetingMs,
       signal,
-      ask: async () => {
-        if (this.links.open(grant.cluster, open)) return
-        if (!(await this.env.peers.open(grant.cluster, open))) throw clusterOffline()
-      },
+      ask: () => this.ask(grant.cluster, open, signal),
       cancel: word => this.defer(this.tell(grant.cluster, { type: 'close', stream: grant.id, code: 1001, reason: word })),
     })
+  }
+
+  /** An agent that counts as online but has no link is dialling again: after a replica's death it is back within seconds. */
+  private async ask(cluster: string, open: OpenHere, signal: AbortSignal): Promise<void> {
+    for (let tries = (this.env.config.meetingMs * shareForLink) / lookAgainMs; ; tries--) {
+      if (this.links.open(cluster, open) || (await this.env.peers.open(cluster, open))) return
+      if (tries <= 1) throw clusterOffline()
+      await delay(lookAgainMs, undefined, { signal })
+    }
   }
 
   private async tell(cluster: string, message: Parameters<Links['send']>[1]): Promise<boolean> {
