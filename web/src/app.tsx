@@ -1,5 +1,5 @@
 /** Who is here, and which page they are on. */
-import { Component, type ReactNode, Suspense, useEffect } from 'react'
+import { Component, lazy, type ReactNode, Suspense, useEffect } from 'react'
 import type { AppParts } from './app-context.tsx'
 import { AppProvider } from './app-context.tsx'
 import { useStore } from './live/observable.ts'
@@ -13,6 +13,10 @@ import { Shell } from './shell/shell.tsx'
 import type { createTheme } from './shell/theme.ts'
 import { ToastShelf } from './shell/toasts.tsx'
 
+/** Where a share link leads: open to anybody, so nothing is asked about an account. */
+export const joinPath = '/join'
+const JoinPage = lazy(async () => ({ default: (await import('./pages/join/join-page.tsx')).JoinPage }))
+
 interface AppProps {
   parts: AppParts
   theme: ReturnType<typeof createTheme>
@@ -22,14 +26,21 @@ interface AppProps {
 
 export function App({ parts, theme, askWho }: AppProps) {
   const account = useStore(parts.account, value => value)
+  const joining = useStore(parts.router.place, place => place.path === joinPath)
+  if (joining) {
+    return (
+      <AppProvider parts={parts}>
+        <Bulkhead>
+          <Suspense fallback={<Boot words="Opening the link" />}>
+            <JoinPage />
+          </Suspense>
+        </Bulkhead>
+      </AppProvider>
+    )
+  }
   return (
     <AppProvider parts={parts}>
-      {account.phase === 'asking' && (
-        <div className="boot" role="status">
-          <PortholeMark size={44} />
-          <span className="unseen">Loading Porthole</span>
-        </div>
-      )}
+      {account.phase === 'asking' && <Boot words="Loading Porthole" />}
       {account.phase === 'unreachable' && (
         <div className="boot">
           <EmptyState
@@ -49,6 +60,15 @@ export function App({ parts, theme, askWho }: AppProps) {
       {account.phase === 'in' && <Shelled parts={parts} theme={theme} />}
       <ToastShelf toasts={parts.toasts} />
     </AppProvider>
+  )
+}
+
+function Boot({ words }: { words: string }) {
+  return (
+    <div className="boot" role="status">
+      <PortholeMark size={44} />
+      <span className="unseen">{words}</span>
+    </div>
   )
 }
 

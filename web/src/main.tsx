@@ -11,7 +11,7 @@ import './styles/shell.css'
 import { createRoot } from 'react-dom/client'
 import { ApiError } from './api/api-error.ts'
 import { createApi } from './api/client.ts'
-import { App } from './app.tsx'
+import { App, joinPath } from './app.tsx'
 import type { Account, AppParts } from './app-context.tsx'
 import { createLive } from './live/live.ts'
 import { createStore } from './live/observable.ts'
@@ -55,7 +55,7 @@ const page = new AbortController()
 parts.router.start(page.signal)
 clock.start(page.signal)
 const theme = createTheme(document.documentElement)
-void askWho()
+if (location.pathname !== joinPath) void askWho()
 
 const root = document.getElementById('root')
 if (root) createRoot(root).render(<App parts={parts} theme={theme} askWho={askWho} />)

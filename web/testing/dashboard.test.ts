@@ -2,81 +2,47 @@
  * The built dashboard in a real Chromium, under the strictest policy, against the puppet API: what a person does and sees, down to the
  * pixels that came through noVNC and the keys that went back.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import type { Browser, BrowserContext, Page } from 'playwright-core'
-import { build } from 'vite'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import type { BrowserContext, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { Session } from '../src/api/contract.ts'
-import { launchChromium } from './chromium.ts'
-import { type FakeApi, startFakeApi } from './fake-api.ts'
+import {
+  type BuiltDashboard,
+  buildDashboard,
+  colourOf as colour,
+  type OpenDashboard,
+  openDashboard,
+  soon,
+  teal,
+} from './built-dashboard.ts'
+import type { FakeApi } from './fake-api.ts'
 import { plainPicture } from './rfb-double.ts'
-import { sampleSession, sampleState } from './sample-state.ts'
+import { sampleSession } from './sample-state.ts'
 
-const teal = [20, 140, 130] as const
-let dist: string
-let browser: Browser
+let built: BuiltDashboard
+let dashboard: OpenDashboard
 let api: FakeApi
 let context: BrowserContext
 let page: Page
-let complaints: string[]
 
 beforeAll(async () => {
-  dist = await mkdtemp(join(tmpdir(), 'porthole-web-'))
-  const configFile = fileURLToPath(new URL('../vite.config.ts', import.meta.url))
-  await build({ configFile, logLevel: 'error', build: { outDir: dist, emptyOutDir: true } })
-  browser = await launchChromium()
+  built = await buildDashboard()
 })
-
-afterAll(async () => {
-  await browser?.close()
-  await rm(dist, { recursive: true, force: true })
-})
-
+afterAll(() => built?.close())
 beforeEach(async () => {
-  const state = sampleState(Date.now())
-  for (const [id, session] of state.sessions)
-    if (session.status === 'running') state.pictures.set(id, plainPicture(640, 400, teal))
-  api = await startFakeApi(state, dist)
-  context = await browser.newContext({ viewport: { width: 1280, height: 800 } })
-  page = await context.newPage()
-  complaints = []
-  page.on('pageerror', error => complaints.push(String(error)))
-  page.on('console', message => {
-    if (/Content Security Policy|TrustedHTML|TrustedScript/i.test(message.text())) complaints.push(message.text())
-  })
+  dashboard = await openDashboard(built)
+  api = dashboard.api
+  context = dashboard.context
+  page = dashboard.page
 })
-
 afterEach(async () => {
-  await context.close()
-  await api.close()
-  expect(complaints).toEqual([])
+  await dashboard.close()
+  expect(dashboard.complaints).toEqual([])
 })
 
-async function open(path: string): Promise<void> {
-  await context.addCookies([{ name: 'porthole', value: 'yes', url: api.url }])
-  await page.goto(api.url + path)
-}
-
-/** Waits for what a check says; the machine may be slow, the page is not. */
-const soon = (check: () => unknown) => vi.waitFor(check, { timeout: 15_000, interval: 50 })
-
+const open = (path: string) => dashboard.open(path)
 const live = () => page.locator('.screen[data-phase=live]')
 const card = (name: string) => page.locator('.card', { hasText: name })
-
-/** The colour in the middle of the live screen, as the eye would see it. */
-async function colourOf(selector: string): Promise<number[]> {
-  return page.locator(selector).evaluate(element => {
-    const canvas = element as unknown as {
-      width: number
-      height: number
-      getContext: (kind: '2d') => { getImageData: (x: number, y: number, w: number, h: number) => { data: Iterable<number> } }
-    }
-    return [...canvas.getContext('2d').getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data].slice(0, 3)
-  })
-}
+const colourOf = (selector: string) => colour(page, selector)
 
 function running(over: Partial<Session> & { id: string }): Session {
   return sampleSession(Date.now(), { created_at: new Date().toISOString(), ...over })

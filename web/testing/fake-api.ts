@@ -9,8 +9,10 @@ import type { AddressInfo } from 'node:net'
 import { extname, join, normalize } from 'node:path'
 import type { PNG } from 'pngjs'
 import { WebSocketServer } from 'ws'
-import type { Cluster, LiveEvent, Me, Session, Template, Token } from '../src/api/contract.ts'
-import { plainPicture, pngBytes, type RfbDouble, serveRfb } from './rfb-double.ts'
+import type { Cluster, Link, LiveEvent, Me, Session, Template, Token } from '../src/api/contract.ts'
+import { type Body, empty, image, json, list, problem, readBody } from './answers.ts'
+import { fakeLinks } from './fake-links.ts'
+import { plainPicture, type RfbDouble, serveRfb } from './rfb-double.ts'
 import { pendingCluster } from './sample-state.ts'
 
 export interface FakeState {
@@ -21,6 +23,8 @@ export interface FakeState {
   tokens: Token[]
   pictures: Map<string, PNG>
   logs: Map<string, string>
+  /** By secret. */
+  links: Map<string, Link>
 }
 
 export interface FakeApi {
@@ -31,7 +35,7 @@ export interface FakeApi {
   tellSession: (session: Session, type?: string) => void
   tellCluster: (cluster: Cluster) => void
   /** Screens that are open now, by session. */
-  screens: Map<string, { rfb: RfbDouble; role: string; close: (code: number, reason: string) => void }[]>
+  screens: Map<string, { rfb: RfbDouble; role: string; link: string | null; close: (code: number, reason: string) => void }[]>
   /** Requests by `METHOD path`, in order. */
   calls: string[]
   /** Answers with this instead: `GET /v1/sessions` -> 500. */
@@ -71,7 +75,7 @@ export const policy = [
 export async function startFakeApi(state: FakeState, dist: string, port = 0): Promise<FakeApi> {
   const secret = 'vnc-sk-test-ada-0123456789'
   const streams = new Set<Stream>()
-  const tickets = new Map<string, { session: string; role: string }>()
+  const tickets = new Map<string, { session: string; role: string; link?: string }>()
   const screens: FakeApi['screens'] = new Map()
   const calls: string[] = []
   const faults: FakeApi['faults'] = new Map()
@@ -79,6 +83,8 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
   let isCut = false
   let counter = 0
   const nextId = (prefix: string) => `${prefix}_${Date.now().toString(36)}${String(++counter).padStart(6, '0')}`
+
+  const links = fakeLinks({ state, screens, tickets, nextId })
 
   function tell(type: string, more: Partial<LiveEvent>): void {
     const event: LiveEvent = { id: nextId('evt'), object: 'event', type, created_at: new Date().toISOString(), ...more }
@@ -112,10 +118,11 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
       response.setHeader('set-cookie', 'porthole=yes; HttpOnly; SameSite=Strict; Path=/')
       return json(response, 200, state.me)
     }
+    const [, , kind = '', id = '', verb = '', part = ''] = url.pathname.split('/')
+    if (kind === 'links') return links.opened(id, body, response)
     if (!/porthole=yes/.test(request.headers.cookie ?? '')) return problem(response, 401, 'unauthorized')
     if (request.method !== 'GET' && request.headers.origin !== `http://${request.headers.host}`)
       return problem(response, 403, 'forbidden')
-    const [, , kind = '', id = '', verb = ''] = url.pathname.split('/')
     if (kind === 'auth') {
       response.setHeader('set-cookie', 'porthole=; Max-Age=0; Path=/')
       return empty(response)
@@ -123,6 +130,7 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
     if (kind === 'me') return json(response, 200, state.me)
     if (kind === 'events') return events(request, response)
     if (kind === 'templates') return json(response, 200, list(state.templates))
+    if (kind === 'sessions' && verb === 'links') return links.owned(request.method ?? 'GET', id, part, body, response)
     if (kind === 'sessions') return sessions(request.method ?? 'GET', id, verb, url, body, response)
     if (kind === 'clusters') return clusters(request.method ?? 'GET', id, verb, body, response)
     if (kind === 'tokens') return tokens(request.method ?? 'GET', id, verb, body, response)
@@ -305,7 +313,12 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
     sockets.handleUpgrade(request, socket, head, ws => {
       const rfb = serveRfb(ws, state.pictures.get(grant.session) ?? plainPicture(640, 400, [20, 90, 140]), grant.session)
       const open = screens.get(grant.session) ?? []
-      const entry = { rfb, role: grant.role, close: (code: number, reason: string) => ws.close(code, reason) }
+      const entry = {
+        rfb,
+        role: grant.role,
+        link: grant.link ?? null,
+        close: (code: number, reason: string) => ws.close(code, reason),
+      }
       screens.set(grant.session, [...open, entry])
       ws.on('close', () =>
         screens.set(
@@ -338,34 +351,4 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
       await new Promise<void>(resolve => server.close(() => resolve()))
     },
   }
-}
-
-type Body = Record<string, unknown>
-
-async function readBody(request: IncomingMessage): Promise<Body> {
-  const chunks: Buffer[] = []
-  for await (const chunk of request) chunks.push(chunk as Buffer)
-  const text = Buffer.concat(chunks).toString()
-  return text ? (JSON.parse(text) as Body) : {}
-}
-
-function list<T>(data: T[]) {
-  return { object: 'list', data, has_more: false, next_cursor: null }
-}
-
-function json(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
-}
-
-function empty(response: ServerResponse): void {
-  response.writeHead(204).end()
-}
-
-function image(response: ServerResponse, picture: PNG): void {
-  response.writeHead(200, { 'content-type': 'image/png' }).end(pngBytes(picture))
-}
-
-function problem(response: ServerResponse, status: number, code: string, more: object = {}): void {
-  const body = { type: 'about:blank', title: code, status, code, request_id: 'req_0test', ...more }
-  response.writeHead(status, { 'content-type': 'application/problem+json' }).end(JSON.stringify(body))
 }

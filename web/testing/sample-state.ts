@@ -1,6 +1,6 @@
 /** A believable installation for pictures and tests. Times are relative to `now`, so that ages stay the same. */
 import type { PNG } from 'pngjs'
-import type { Cluster, Me, Session, Template, Token } from '../src/api/contract.ts'
+import type { Cluster, Link, Me, Session, Template, Token } from '../src/api/contract.ts'
 import type { FakeState } from './fake-api.ts'
 
 const gib = 1024 ** 3
@@ -281,6 +281,20 @@ export function sampleTokens(now: number): Token[] {
   ]
 }
 
+/** Secret of a link to watch `ses_01a`. */
+export const sampleSecret = `vnc-lk-${'sample'.padEnd(49, '0')}`
+
+function sampleLinks(now: number): [string, Link][] {
+  const at = (seconds: number) => new Date(now + seconds * 1000).toISOString()
+  const base = { object: 'link' as const, session: 'ses_01a', shared_by: 'ada', viewers: 0, revoked_at: null }
+  const view = { ...base, id: 'lnk_01', role: 'view' as const, max_viewers: 5, created_at: at(-1500), expires_at: at(2100) }
+  const control = { ...base, id: 'lnk_02', role: 'control' as const, max_viewers: null, created_at: at(-60), expires_at: at(840) }
+  return [
+    [sampleSecret, view],
+    [`vnc-lk-${'control'.padEnd(49, '0')}`, control],
+  ]
+}
+
 export function sampleState(now: number, pictures: readonly PNG[] = []): FakeState {
   const at = (seconds: number) => new Date(now + seconds * 1000).toISOString()
   const sessions = [
@@ -389,6 +403,7 @@ export function sampleState(now: number, pictures: readonly PNG[] = []): FakeSta
         : [],
     ),
     logs: new Map([['ses_01a', sampleLog()]]),
+    links: new Map(sampleLinks(now)),
   }
 }
 

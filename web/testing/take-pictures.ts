@@ -8,7 +8,7 @@ import type { Browser, Page } from 'playwright-core'
 import { launchChromium } from './chromium.ts'
 import { type FakeApi, startFakeApi } from './fake-api.ts'
 import { samplePictures } from './sample-pages.ts'
-import { sampleSession, sampleState } from './sample-state.ts'
+import { sampleSecret, sampleSession, sampleState } from './sample-state.ts'
 
 interface Scene {
   name: string
@@ -112,6 +112,39 @@ const scenes: readonly Scene[] = [
   { name: 'session-headless', path: '/sessions/ses_07g' },
   { name: 'session-unreachable', path: '/sessions/ses_08h' },
   { name: 'session-gone', path: '/sessions/ses_none' },
+  { name: 'share', path: '/sessions/ses_01a', act: press('Share') },
+  {
+    name: 'share-made',
+    path: '/sessions/ses_01a',
+    act: async page => {
+      await press('Share')(page)
+      await page.locator('label', { hasText: 'Control' }).click()
+      await press('Make a link')(page)
+    },
+  },
+  { name: 'join', path: `/join#${sampleSecret}`, signedOut: true },
+  { name: 'join-control', path: `/join#${sampleSecret.replace('sample', 'control').slice(0, -1)}`, signedOut: true },
+  {
+    name: 'join-waiting',
+    path: `/join#${sampleSecret}`,
+    signedOut: true,
+    before: api => {
+      const session = api.state.sessions.get('ses_01a')
+      if (session) api.state.sessions.set('ses_01a', { ...session, status: 'starting' })
+    },
+  },
+  {
+    name: 'join-revoked',
+    path: `/join#${sampleSecret}`,
+    signedOut: true,
+    act: async (page, api) => {
+      await page.waitForSelector('.screen[data-phase=live]')
+      api.state.links.clear()
+      for (const screen of api.screens.get('ses_01a') ?? []) screen.close(4403, 'revoked')
+    },
+  },
+  { name: 'join-gone', path: `/join#vnc-lk-${'gone'.padEnd(49, '0')}`, signedOut: true },
+  { name: 'join-incomplete', path: '/join#vnc-lk-', signedOut: true },
   { name: 'wall', path: '/wall' },
   { name: 'wall-empty', path: '/wall', before: api => api.state.sessions.clear() },
   { name: 'clusters', path: '/clusters' },

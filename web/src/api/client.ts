@@ -1,23 +1,7 @@
-/** Every call the dashboard makes. The cookie of the login travels by itself; nothing here ever holds a token. */
-import { offlineError, problemOf } from './api-error.ts'
+/** Every call the dashboard makes, one file per resource beside this one where there are many. */
 import type { Cluster, CreateSession, List, LiveEvent, Me, Scheduling, Session, Template, Ticket, Token } from './contract.ts'
-
-export interface ClientParts {
-  fetch: typeof fetch
-  /** Called for every 401 but that of the login itself. */
-  onSignedOut: () => void
-  /** Called with the server's `Date`, so that ages are counted by its clock. */
-  onServerTime?: (epochMs: number) => void
-  newKey?: () => string
-}
-
-interface Call {
-  method?: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE'
-  query?: Record<string, string | number | boolean | null | undefined>
-  body?: unknown
-  headers?: Record<string, string>
-  signal?: AbortSignal
-}
+import { type ClientParts, createHttp } from './http.ts'
+import { linkCalls } from './links.ts'
 
 export interface SessionFilter {
   /** Comma separated; also `active` and `ended`. */
@@ -28,50 +12,15 @@ export interface SessionFilter {
 
 export type Api = ReturnType<typeof createApi>
 
-export function createApi({ fetch, onSignedOut, onServerTime, newKey = randomKey }: ClientParts) {
-  async function send(path: string, call: Call = {}): Promise<Response> {
-    const method = call.method ?? 'GET'
-    const headers: Record<string, string> = { accept: 'application/json', ...call.headers }
-    if (call.body !== undefined) headers['content-type'] = 'application/json'
-    if (method === 'POST') headers['idempotency-key'] = newKey()
-    let response: Response
-    try {
-      response = await fetch(path + queryOf(call.query), {
-        method,
-        headers,
-        credentials: 'same-origin',
-        cache: 'no-store',
-        ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
-        ...(call.signal ? { signal: call.signal } : {}),
-      })
-    } catch (error) {
-      if (call.signal?.aborted) throw error
-      throw offlineError()
-    }
-    const date = Date.parse(response.headers.get('date') ?? '')
-    if (!Number.isNaN(date)) onServerTime?.(date)
-    if (response.ok) return response
-    if (response.status === 401 && path !== '/v1/auth/login') onSignedOut()
-    throw await problemOf(response)
-  }
-
-  async function json<T>(path: string, call?: Call): Promise<T> {
-    const response = await send(path, call)
-    return (await response.json()) as T
-  }
-
-  /** For calls whose answer may be empty (202, 204). */
-  async function maybe<T>(path: string, call?: Call): Promise<T | null> {
-    const response = await send(path, call)
-    const text = await response.text()
-    return text ? (JSON.parse(text) as T) : null
-  }
-
+export function createApi(parts: ClientParts) {
+  const http = createHttp(parts)
+  const { send, json, maybe } = http
   const session = (id: string, rest = '') => `/v1/sessions/${encodeURIComponent(id)}${rest}`
   const cluster = (id: string, rest = '') => `/v1/clusters/${encodeURIComponent(id)}${rest}`
   const token = (id: string, rest = '') => `/v1/tokens/${encodeURIComponent(id)}${rest}`
 
   return {
+    ...linkCalls(http),
     login: (secret: string) => maybe('/v1/auth/login', { method: 'POST', body: { token: secret } }),
     logout: () => maybe('/v1/auth/logout', { method: 'POST' }),
     me: (signal?: AbortSignal) => json<Me>('/v1/me', { ...(signal ? { signal } : {}) }),
@@ -122,19 +71,4 @@ export function createApi({ fetch, onSignedOut, onServerTime, newKey = randomKey
       json<Token>(token(id, '/rotate'), { method: 'POST', body: { grace_seconds } }),
     revokeToken: (id: string) => maybe(token(id), { method: 'DELETE' }),
   }
-}
-
-function queryOf(query: Call['query']): string {
-  const params = new URLSearchParams()
-  for (const [key, value] of Object.entries(query ?? {})) {
-    if (value === null || value === undefined || value === '') continue
-    params.set(key, String(value))
-  }
-  const text = params.toString()
-  return text ? `?${text}` : ''
-}
-
-/** `crypto.randomUUID` is missing on plain http:// addresses other than localhost. */
-function randomKey(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), byte => byte.toString(16).padStart(2, '0')).join('')
 }

@@ -2,8 +2,15 @@
  * The API as the dashboard sees it: the types of the API's own schemas, and nothing of its code. A change of shape over there is a type
  * error here.
  */
+import type { z } from 'zod'
 import type { Me as ApiMe } from '../../../api/auth/schema.ts'
 import type { Cluster as ApiCluster, Enrollment as ApiEnrollment } from '../../../api/clusters/schema.ts'
+import type {
+  Link as ApiLink,
+  LinkCreate as ApiLinkCreate,
+  LinkWithUrl as ApiLinkWithUrl,
+  SharedSession as ApiSharedSession,
+} from '../../../api/links/schema.ts'
 import type { Session as ApiSession, SessionCreate } from '../../../api/sessions/schema.ts'
 import type { Template as ApiTemplate } from '../../../api/templates/schema.ts'
 import type { Token as ApiToken } from '../../../api/tokens/schema.ts'
@@ -21,6 +28,12 @@ export type Me = ApiMe
 export type Scope = Me['scopes'][number]
 /** `token`: the secret, only in the answer to create and rotate. */
 export type Token = ApiToken & { token?: string }
+
+export type Link = z.infer<typeof ApiLink>
+export type LinkCreate = z.input<typeof ApiLinkCreate>
+export type LinkWithUrl = z.infer<typeof ApiLinkWithUrl>
+/** All that a stranger with a link learns. */
+export type SharedSession = z.infer<typeof ApiSharedSession>
 
 export interface Ticket {
   ticket: string

@@ -151,7 +151,8 @@ export function connectScreen(parts: ScreenParts): ScreenConnection {
         onState({ phase: 'ended', words: error.message })
         return
       }
-      const code = error.status === 429 ? 4429 : error.status === 503 ? 4503 : 1006
+      // 409: a share link that shows as many screens as it may.
+      const code = error.status === 429 || error.status === 409 ? 4429 : error.status === 503 ? 4503 : 1006
       wait(afterClose({ code, livedMs: 0, failures }, random), error.message)
       return
     }

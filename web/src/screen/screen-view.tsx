@@ -2,7 +2,7 @@
 import '../styles/screen.css'
 import type RFB from '@novnc/novnc'
 import { type Ref, useEffect, useImperativeHandle, useRef, useState } from 'react'
-import { useApp } from '../app-context.tsx'
+import type { Ticket } from '../api/contract.ts'
 import { Button } from '../parts/button.tsx'
 import { connectScreen, type ScreenConnection, type ScreenLook, type ScreenState } from './screen-connection.ts'
 
@@ -11,11 +11,14 @@ export interface ScreenHandle {
   focus: () => void
 }
 
+export interface ScreenSource {
+  /** Another key is another screen. */
+  key: string
+  ticket: () => Promise<Ticket>
+}
+
 interface ScreenViewProps {
-  session: string
-  /** A new generation is a new screen. */
-  generation: number
-  rights: 'view' | 'control'
+  source: ScreenSource
   look: ScreenLook
   label: string
   onState?: (state: ScreenState) => void
@@ -25,30 +28,19 @@ interface ScreenViewProps {
   ref?: Ref<ScreenHandle>
 }
 
-export function ScreenView({
-  session,
-  generation,
-  rights,
-  look,
-  label,
-  onState,
-  onClipboard,
-  small = false,
-  ref,
-}: ScreenViewProps) {
-  const { api } = useApp()
+export function ScreenView({ source, look, label, onState, onClipboard, small = false, ref }: ScreenViewProps) {
   const target = useRef<HTMLDivElement>(null)
   const connection = useRef<ScreenConnection | null>(null)
-  const latest = useRef({ look, onState, onClipboard })
-  latest.current = { look, onState, onClipboard }
+  const latest = useRef({ source, look, onState, onClipboard })
+  latest.current = { source, look, onState, onClipboard }
   const [state, setState] = useState<ScreenState>({ phase: 'connecting', attempt: 1 })
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a new generation is a new screen
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another key is another screen
   useEffect(() => {
     if (!target.current) return
     const live = connectScreen({
       target: target.current,
-      ticket: () => api.ticket(session, rights),
+      ticket: () => latest.current.source.ticket(),
       openSocket: (url, protocols) => new WebSocket(url, protocols),
       loadRfb: async () => (await import('@novnc/novnc')).default,
       look: latest.current.look,
@@ -70,7 +62,7 @@ export function ScreenView({
       live.stop()
       connection.current = null
     }
-  }, [session, generation, rights, api])
+  }, [source.key])
 
   const { viewOnly, scale, quality, compression } = look
   useEffect(() => {

@@ -7,8 +7,8 @@ import { appendLines, emptyLines, type LineBuffer, safeText } from '../../format
 import { streamOf } from '../../live/event-stream.ts'
 import { Button } from '../../parts/button.tsx'
 import { Switch } from '../../parts/form.tsx'
+import { saveFile } from '../../parts/save-file.ts'
 import { Notice } from '../../parts/states.tsx'
-import { save } from './stage.tsx'
 
 const kept = 3_000
 
@@ -97,7 +97,7 @@ export function LogsTab({ session }: { session: Session }) {
           size="small"
           icon="download"
           disabled={!text}
-          onClick={() => save(new Blob([`${text}\n`], { type: 'text/plain' }), `${session.id}.log`)}
+          onClick={() => saveFile(new Blob([`${text}\n`], { type: 'text/plain' }), `${session.id}.log`)}
         >
           Save
         </Button>

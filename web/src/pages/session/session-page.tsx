@@ -1,6 +1,7 @@
 /** One session: its screen, everything to connect to it, and what happened to it. */
 import '../../styles/session.css'
 import '../../styles/session-panel.css'
+import '../../styles/share.css'
 import { useEffect, useMemo, useRef, useState } from 'react'
 import { ApiError } from '../../api/api-error.ts'
 import type { Me, Session } from '../../api/contract.ts'
@@ -26,6 +27,7 @@ import { ConnectTab } from './connect-tab.tsx'
 import { DetailsTab } from './details-tab.tsx'
 import { HistoryTab } from './history-tab.tsx'
 import { LogsTab } from './logs-tab.tsx'
+import { ShareDialog } from './share-dialog.tsx'
 import { Stage } from './stage.tsx'
 
 type TabKey = 'connect' | 'history' | 'logs' | 'details'
@@ -86,8 +88,10 @@ function OpenSession({ session, me }: { session: Session; me: Me }) {
   const [tab, setTab] = useState<TabKey>(session.status === 'running' ? 'connect' : 'history')
   const [panel, setPanel] = useState(recall('porthole.panel') !== 'closed')
   const [ending, setEnding] = useState(false)
+  const [sharing, setSharing] = useState(false)
   const actions = useMemo(() => sessionActions(app), [app])
   const mayWrite = allows(me, 'sessions:write')
+  const mayShare = allows(me, 'sessions:connect') && !session.headless
   const word = wordFor(session.status)
   const title = titleOf(session)
   const clusterName = clusters.value.find(cluster => cluster.id === session.cluster)?.name ?? ''
@@ -120,6 +124,11 @@ function OpenSession({ session, me }: { session: Session; me: Me }) {
               </Button>
             )}
           </div>
+        )}
+        {mayShare && (
+          <Button size="small" icon="share" className="session-share" onClick={() => setSharing(true)}>
+            <span>Share</span>
+          </Button>
         )}
         {mayWrite && <Menu label="Session actions" items={items} />}
       </header>
@@ -160,6 +169,7 @@ function OpenSession({ session, me }: { session: Session; me: Me }) {
           </Tabs>
         </aside>
       </div>
+      {sharing && <ShareDialog session={session} onClose={() => setSharing(false)} />}
       {ending && (
         <ConfirmDialog
           title={`End ${title}?`}

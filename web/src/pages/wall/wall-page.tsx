@@ -123,6 +123,7 @@ interface TileProps {
 }
 
 const Tile = memo(function Tile({ session, live, onSee }: TileProps) {
+  const { api } = useApp()
   const box = useRef<HTMLLIElement>(null)
   const title = titleOf(session)
   useEffect(() => {
@@ -141,9 +142,7 @@ const Tile = memo(function Tile({ session, live, onSee }: TileProps) {
       <div className="tile-screen" inert>
         {live ? (
           <ScreenView
-            session={session.id}
-            generation={session.generation}
-            rights="view"
+            source={{ key: `${session.id} ${session.generation}`, ticket: () => api.ticket(session.id, 'view') }}
             look={tileLook}
             label={`Screen of ${title}`}
             small
