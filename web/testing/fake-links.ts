@@ -51,7 +51,18 @@ export function fakeLinks({ state, screens, tickets, nextId }: Parts) {
     if (what === 'open') {
       const { name, template, status, display } = session
       const { role, shared_by, expires_at } = link
-      return json(response, 200, { object: 'shared_session', name, template, status, display, role, shared_by, expires_at })
+      const control = { role_now: null, control_mode: 'shared' }
+      return json(response, 200, {
+        object: 'shared_session',
+        name,
+        template,
+        status,
+        display,
+        role,
+        shared_by,
+        expires_at,
+        ...control,
+      })
     }
     if (link.max_viewers !== null && watching(link).length >= link.max_viewers)
       return problem(response, 409, 'conflict', { detail: `This link shows ${link.max_viewers} screens at once, and no more.` })

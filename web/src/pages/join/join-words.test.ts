@@ -10,6 +10,8 @@ const shared = (over: Partial<SharedSession> = {}): SharedSession => ({
   status: 'running',
   display: null,
   role: 'view',
+  role_now: null,
+  control_mode: 'shared',
   shared_by: 'ada',
   expires_at: '2026-11-21T13:00:00Z',
   ...over,
