@@ -2,6 +2,7 @@
 export type IdPrefix =
   | 'ses'
   | 'job'
+  | 'sec'
   | 'tok'
   | 'clu'
   | 'prj'

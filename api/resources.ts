@@ -6,10 +6,12 @@ import type { Authenticator } from './auth.ts'
 import { mountClusters } from './clusters/routes.ts'
 import { mountDocs } from './docs/routes.ts'
 import { mountEvents } from './events/routes.ts'
+import { mountJobs } from './jobs/routes.ts'
 import { mountLinks } from './links/routes.ts'
 import type { Platform } from './platform.ts'
 import { mountProjects } from './projects/routes.ts'
 import type { Router } from './route.ts'
+import { mountSecrets } from './secrets/routes.ts'
 import { mountSessions } from './sessions/routes.ts'
 import type { RequestMeter } from './status/request-meter.ts'
 import { mountStatus } from './status/routes.ts'
@@ -40,6 +42,8 @@ export const resources: readonly Mount[] = [
   mountEvents,
   mountLinks,
   mountVolumes,
+  mountJobs,
+  mountSecrets,
   mountAudit,
   mountDocs,
 ]

@@ -8,6 +8,9 @@ import { ResourceAmounts } from './session-spec.ts'
 export const jobTypes = ['run', 'build', 'deploy', 'manifest'] as const
 export type JobType = (typeof jobTypes)[number]
 
+/** Types that leave something behind which `deleted` undoes; a job of another type that was let go of is gone. */
+export const undoableTypes: readonly JobType[] = ['manifest']
+
 /** Largest spec, as JSON; several travel in one link message. */
 export const maxJobSpec = 384 * 1024
 
@@ -99,6 +102,8 @@ export const ObservedJob = z.object({
   outcome: z.enum(jobOutcomes).optional(),
   cause: z.enum(jobCauses).optional(),
   exit_code: z.int().nullable(),
+  /** All of its output has been taken, or none will ever come: what was kept for it may go. */
+  log_complete: z.boolean(),
   /** A sentence for people. */
   reason: z.string().max(2000).optional(),
   /** Since it began to run; null: it has not. */

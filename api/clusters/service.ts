@@ -8,6 +8,7 @@ import { databaseNow } from '../database-clock.ts'
 import { isUniqueViolation } from '../database-faults.ts'
 import { emitEvent } from '../events/emit.ts'
 import { newId } from '../ids.ts'
+import { loseJobs } from '../jobs/lose.ts'
 import { invalid, Problem } from '../problem.ts'
 import { drainSessions, loseSessions } from './drain.ts'
 import { newEnrollment } from './enrollment.ts'
@@ -90,13 +91,14 @@ export async function deleteCluster(ctx: Ctx, id: string, force: boolean): Promi
       .from(grants)
       .where(and(eq(grants.cluster_id, id), isNull(grants.closed_at)))
     const lost = await loseSessions(tx, ctx, row, force)
+    const jobsLost = await loseJobs(tx, ctx, row, force)
     const cluster = clusterView(row, await databaseNow(tx))
     await tx.delete(clusters).where(eq(clusters.id, id))
     await recordAudit(tx, ctx, {
       action: 'cluster.delete',
       target: id,
       project: row.project_id,
-      detail: { name: row.name, sessions_lost: lost },
+      detail: { name: row.name, sessions_lost: lost, jobs_lost: jobsLost },
     })
     await emitEvent(tx, { type: 'cluster.deleted', project: row.project_id, data: { cluster } })
     return open.map(grant => grant.id)

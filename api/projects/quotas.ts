@@ -4,7 +4,7 @@
  */
 import { type AnyColumn, and, eq, inArray, sql } from 'drizzle-orm'
 import type { Sql, Tx } from '#db/client.ts'
-import { projects, type Quotas, sessions } from '#db/schema.ts'
+import { jobs, projects, type Quotas, sessions } from '#db/schema.ts'
 import { notFound, Problem } from '../problem.ts'
 import { bytesQuantity, cpuQuantity } from '../templates/quantity.ts'
 
@@ -65,5 +65,18 @@ export async function usageOfAll(db: Sql, ids: readonly string[]): Promise<Map<s
     .where(and(inArray(sessions.project_id, [...ids]), inArray(sessions.status, [...holding])))
     .groupBy(sessions.project_id)
   for (const { project, ...used } of rows) usage.set(project, used)
+  // Jobs hold theirs while a cluster has them; waiting ones hold nothing.
+  const working = await db
+    .select({ project: jobs.project_id, cpu_millis: sum(jobs.cpu_millis), memory_bytes: sum(jobs.memory_bytes) })
+    .from(jobs)
+    .where(
+      and(inArray(jobs.project_id, [...ids]), inArray(jobs.status, ['queued', 'running']), sql`${jobs.cluster_id} is not null`),
+    )
+    .groupBy(jobs.project_id)
+  for (const { project, cpu_millis, memory_bytes } of working) {
+    const used = usage.get(project)!
+    used.cpu_millis += cpu_millis
+    used.memory_bytes += memory_bytes
+  }
   return usage
 }

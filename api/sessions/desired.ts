@@ -5,7 +5,10 @@
 import { and, asc, eq, gt, sql } from 'drizzle-orm'
 import type { Db, Sql } from '#db/client.ts'
 import { clusters, sessions, volumes } from '#db/schema.ts'
+import type { DesiredJob } from '#protocol/job-spec.ts'
 import type { DesiredSession } from '#protocol/session-spec.ts'
+import type { ApiConfig } from '../config.ts'
+import { desiredPageBytes, jobsSince } from '../jobs/desired.ts'
 
 /** Locks the cluster row until the transaction ends and answers its next number. */
 export async function takeSeq(tx: Sql, cluster: string): Promise<number> {
@@ -22,6 +25,7 @@ export interface DesiredPage {
   items: DesiredSession[]
   /** Volumes whose files should go; a page may repeat what one before it said. */
   deletedVolumes: string[]
+  jobs: DesiredJob[]
   /** Everything up to here is in this page or the ones before. */
   seq: number
   complete: boolean
@@ -31,7 +35,12 @@ export interface DesiredPage {
  * Items changed after `seq` (0: all), oldest change first, at most `limit`. Several items never share a number of one cluster, so a page may
  * end anywhere; go on with the page's `seq`.
  */
-export async function desiredSince(db: Db, cluster: string, seq: number, options: { limit: number }): Promise<DesiredPage> {
+export async function desiredSince(
+  db: Db,
+  cluster: string,
+  seq: number,
+  options: { limit: number; config: ApiConfig },
+): Promise<DesiredPage> {
   return db.transaction(
     async tx => {
       const [at] = await tx.select({ seq: clusters.seq }).from(clusters).where(eq(clusters.id, cluster))
@@ -44,21 +53,48 @@ export async function desiredSince(db: Db, cluster: string, seq: number, options
         .where(and(eq(sessions.cluster_id, cluster), gt(sessions.change_seq, seq)))
         .orderBy(asc(sessions.change_seq))
         .limit(options.limit + 1)
-      const complete = rows.length <= options.limit
-      const shown = rows.slice(0, options.limit)
+      const jobs = await jobsSince(tx, options.config, cluster, seq, options.limit)
+      const page = firstOf(rows, jobs, options.limit)
       const gone = await tx
         .select({ id: volumes.id })
         .from(volumes)
         .where(and(eq(volumes.cluster_id, cluster), eq(volumes.desired, 'deleted'), gt(volumes.change_seq, seq)))
       return {
         deletedVolumes: gone.map(volume => volume.id),
-        items: shown.map(({ row, ttl_ms }) => desiredItem(row, ttl_ms === null ? null : Number(ttl_ms))),
-        seq: complete ? (at?.seq ?? seq) : shown.at(-1)!.row.change_seq,
-        complete,
+        items: page.sessions.map(({ row, ttl_ms }) => desiredItem(row, ttl_ms === null ? null : Number(ttl_ms))),
+        jobs: page.jobs,
+        seq: page.complete ? (at?.seq ?? seq) : page.seq,
+        complete: page.complete,
       }
     },
     { isolationLevel: 'repeatable read', accessMode: 'read only' },
   )
+}
+
+/** The oldest changes of both kinds that fit into one page, and how far it goes. */
+function firstOf<S extends { row: { change_seq: number } }>(
+  sessions: S[],
+  jobs: { seq: number; job: DesiredJob }[],
+  limit: number,
+) {
+  const order = [
+    ...sessions.map(session => ({ seq: session.row.change_seq, bytes: 0, session })),
+    ...jobs.map(({ seq, job }) => ({ seq, bytes: JSON.stringify(job).length, job })),
+  ].sort((a, b) => a.seq - b.seq)
+  let bytes = 0
+  let count = 0
+  for (const each of order) {
+    bytes += each.bytes
+    if (count === limit || (count > 0 && bytes > desiredPageBytes)) break
+    count++
+  }
+  const shown = order.slice(0, count)
+  return {
+    sessions: shown.flatMap(each => ('session' in each ? [each.session] : [])),
+    jobs: shown.flatMap(each => ('job' in each ? [each.job] : [])),
+    seq: shown.at(-1)?.seq ?? 0,
+    complete: count === order.length,
+  }
 }
 
 function desiredItem(row: typeof sessions.$inferSelect, ttlMs: number | null): DesiredSession {

@@ -5,9 +5,11 @@
 import { and, eq, inArray, lt, sql } from 'drizzle-orm'
 import type { Db, Tx } from '#db/client.ts'
 import { clusters, type SessionStatus, sessions, type TerminationReason, volumes } from '#db/schema.ts'
+import type { ObservedJob } from '#protocol/job-spec.ts'
 import type { AgentLoad } from '#protocol/link-messages.ts'
 import type { ObservedSession } from '#protocol/session-spec.ts'
 import { emitEvent } from '../events/emit.ts'
+import { applyJobs } from '../jobs/observe.ts'
 import type { Log } from '../platform.ts'
 import { isFinal, type LifecycleEvent, lifecycle } from './lifecycle.ts'
 import { sessionForEvent } from './read.ts'
@@ -21,13 +23,14 @@ export interface ClusterReport {
   items: ObservedSession[]
   /** Deleted volumes whose files are gone. */
   absentVolumes: string[]
+  jobs: ObservedJob[]
   load: AgentLoad
 }
 
 export interface ReportOutcome {
   /** False: the epoch is over or the number was seen before; nothing changed. */
   applied: boolean
-  /** Sessions that reached a final state or are gone: there may be room for queued ones, and their streams end. */
+  /** Sessions and jobs that reached a final state or are gone: there may be room for queued ones. */
   settled: string[]
 }
 
@@ -63,6 +66,7 @@ export async function applyReport(env: { db: Db; log: Log; origin: string }, rep
         if (row && (await applyItem(tx, { ...env, now }, row, item))) settled.push(row.id)
       }
     }
+    settled.push(...(await applyJobs(tx, { ...env, now }, report.cluster, report.jobs)))
     return { applied: true, settled }
   })
 }

@@ -95,7 +95,7 @@ function statusFilter(given: string): SQL | undefined {
   return unreachable && wanted.size === 3 ? and(inSet, sql`not ${clusterOnline}`) : inSet
 }
 
-function labelFilter(given: string): Record<string, string> {
+export function labelFilter(given: string): Record<string, string> {
   return Object.fromEntries(
     given.split(',').map(pair => {
       const at = pair.indexOf('=')

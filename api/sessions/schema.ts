@@ -10,7 +10,7 @@ const word = z.string().min(1).max(63)
 
 /** Text people read: no control characters. */
 // biome-ignore lint/complexity/useRegexLiterals: the escapes are clearer so
-const printable = new RegExp('^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]*$', 'u')
+export const printable = new RegExp('^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]*$', 'u')
 
 export const SessionName = z.string().min(1).max(100).regex(printable, 'Must not contain control characters.').openapi({
   description: 'Get-or-create within project and user: while a session of this name lives, create answers it with 200.',
@@ -38,7 +38,7 @@ export const Resources = z
   .strictObject({ cpu: quantity.optional(), memory: quantity.optional(), storage: quantity.optional() })
   .openapi({ description: 'Limits, as Kubernetes quantities: `{"cpu":"2","memory":"2Gi"}`.' })
 
-const env = z
+export const Env = z
   .record(
     z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, 'A variable name is letters, digits and `_`.'),
     z.string().max(32_768),
@@ -70,7 +70,7 @@ export const SessionCreate = z
     start_url_wait: z.enum(startUrlWaits).nullish(),
     display: Display.strict().nullish(),
     resources: Resources.nullish(),
-    env: env.nullish(),
+    env: Env.nullish(),
     volume: z
       .string()
       .max(64)

@@ -83,7 +83,8 @@ function refuseClosedFields({ id, body }: { id: string; body: TemplateBody }, in
   }
 }
 
-function amounts(given: { cpu?: string; memory?: string; storage?: string }, pointer: string) {
+/** Kubernetes quantities -> whole units; 422 with the field's pointer. */
+export function amounts(given: { cpu?: string; memory?: string; storage?: string }, pointer: string) {
   const read = (key: 'cpu' | 'memory' | 'storage', parse: (text: string) => number) => {
     const text = given[key]
     if (text === undefined) return undefined

@@ -30,7 +30,7 @@ export async function waitUntilSettled(ctx: Ctx, session: Session, seconds: numb
   return current
 }
 
-function pauseFor(ms: number, signal: AbortSignal): Promise<void> {
+export function pauseFor(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise(resolve => {
     const done = () => {
       clearTimeout(timer)

@@ -48,6 +48,7 @@ export interface Answer {
 
 export interface ApiFixture extends ScratchDatabase {
   app: Router
+  config: ApiConfig
   auth: Authenticator
   tunnel: StubTunnel
   logged: { level: string; event: string; fields: Record<string, unknown> }[]
@@ -105,6 +106,7 @@ export async function apiFixture(settings: Partial<ApiConfig> = {}): Promise<Api
   const fixture: ApiFixture = {
     ...scratch,
     app,
+    config: platform.config,
     auth,
     tunnel,
     logged,

@@ -1,6 +1,7 @@
 /** A cluster as the database sees it, without sockets: connects, takes desired items, reports. For tests of the session verbs. */
 import { sql } from 'drizzle-orm'
 import { clusters } from '#db/schema.ts'
+import type { DesiredJob, ObservedJob } from '#protocol/job-spec.ts'
 import type { AgentCapabilities } from '#protocol/link-messages.ts'
 import type { DesiredSession, ObservedSession } from '#protocol/session-spec.ts'
 import { newId } from '../ids.ts'
@@ -16,6 +17,7 @@ export const capable = (sessions: number): AgentCapabilities => ({
   versions: {},
   notes: [],
   capacity: { sessions, cpu_millis: null, memory_bytes: null },
+  jobs: { types: ['run'], capacity: sessions },
 })
 
 export class FakeCluster {
@@ -38,7 +40,7 @@ export class FakeCluster {
     return this
   }
   async deletedVolumes(): Promise<string[]> {
-    return (await desiredSince(this.api.db, this.id, 0, { limit: 200 })).deletedVolumes
+    return (await desiredSince(this.api.db, this.id, 0, { limit: 200, config: this.api.config })).deletedVolumes
   }
   /** The link goes silent: as 46 s later. */
   async goOffline(): Promise<void> {
@@ -47,11 +49,17 @@ export class FakeCluster {
     )
   }
   async desired(since = 0): Promise<DesiredSession[]> {
-    return (await desiredSince(this.api.db, this.id, since, { limit: 200 })).items
+    return (await desiredSince(this.api.db, this.id, since, { limit: 200, config: this.api.config })).items
+  }
+  page(since: number) {
+    return desiredSince(this.api.db, this.id, since, { limit: 200, config: this.api.config })
+  }
+  async desiredJobs(since = 0): Promise<DesiredJob[]> {
+    return (await desiredSince(this.api.db, this.id, since, { limit: 200, config: this.api.config })).jobs
   }
   report(
     items: (Partial<ObservedSession> & Pick<ObservedSession, 'id' | 'phase'>)[],
-    fence: { epoch?: number; seq?: number; absentVolumes?: string[] } = {},
+    fence: { epoch?: number; seq?: number; absentVolumes?: string[]; jobs?: ObservedJob[] } = {},
   ): Promise<ReportOutcome> {
     const log = { info() {}, warn() {}, error() {} }
     return applyReport(
@@ -62,6 +70,7 @@ export class FakeCluster {
         seq: fence.seq ?? ++this.reports,
         complete: false,
         absentVolumes: fence.absentVolumes ?? [],
+        jobs: fence.jobs ?? [],
         load: { sessions: items.length, streams: 0, cpu_millis_used: null, memory_bytes_used: null },
         items: items.map(item => ({
           kind: 'session',

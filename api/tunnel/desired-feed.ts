@@ -71,7 +71,7 @@ export class DesiredFeed {
       seq = page.seq
       complete = page.complete
       if (complete) this.unacked.push({ seq, at: this.port.now() })
-      await this.port.send({ type: 'snapshot', seq, items: page.items, ...deleted(page), complete })
+      await this.port.send({ type: 'snapshot', seq, items: page.items, ...beside(page), complete })
     }
     this.sentSeq = seq
     this.sentAllAt = this.port.now()
@@ -82,13 +82,16 @@ export class DesiredFeed {
     while (this.unacked.length < maxUnacked && this.port.open()) {
       const page = await this.port.read(this.sentSeq, pageSize)
       this.sentSeq = page.seq
-      if (page.items.length > 0 || page.deletedVolumes.length > 0) {
+      if (page.items.length > 0 || page.deletedVolumes.length > 0 || page.jobs.length > 0) {
         this.unacked.push({ seq: page.seq, at: this.port.now() })
-        await this.port.send({ type: 'delta', seq: page.seq, items: page.items, ...deleted(page) })
+        await this.port.send({ type: 'delta', seq: page.seq, items: page.items, ...beside(page) })
       }
       if (page.complete) return
     }
   }
 }
 
-const deleted = ({ deletedVolumes }: DesiredPage) => (deletedVolumes.length > 0 ? { deleted_volumes: deletedVolumes } : {})
+const beside = ({ deletedVolumes, jobs }: DesiredPage) => ({
+  ...(deletedVolumes.length > 0 ? { deleted_volumes: deletedVolumes } : {}),
+  ...(jobs.length > 0 ? { jobs } : {}),
+})

@@ -1,4 +1,6 @@
 /** What the control link needs from the world around it. Filled with real sockets and Postgres at the rim, by hand in tests. */
+
+import type { DesiredJob, ObservedJob } from '#protocol/job-spec.ts'
 import type { AgentCapabilities, AgentLoad, AgentMessage } from '#protocol/link-messages.ts'
 import type { DesiredSession, ObservedSession } from '#protocol/session-spec.ts'
 import type { Log } from '../platform.ts'
@@ -40,6 +42,7 @@ export interface ClusterState {
 export interface DesiredPage {
   items: DesiredSession[]
   deletedVolumes: string[]
+  jobs: DesiredJob[]
   seq: number
   complete: boolean
 }
@@ -51,6 +54,7 @@ export interface LinkReport {
   complete: boolean
   items: ObservedSession[]
   absentVolumes: string[]
+  jobs: ObservedJob[]
   load: AgentLoad
 }
 
@@ -64,8 +68,8 @@ export interface LinkDeps {
   /** Items changed after `seq` (0: all), oldest change first. */
   desired(cluster: string, seq: number, limit: number): Promise<DesiredPage>
   report(report: LinkReport): Promise<{ applied: boolean; settled: string[] }>
-  /** Sessions that ended or are gone: there may be room now. */
-  settled(cluster: string, sessions: string[]): void
+  /** Sessions and jobs that ended or are gone: there may be room now. */
+  settled(cluster: string, ids: string[]): void
   streams(cluster: string, message: StreamMessage): void
   /** True for failures that pass by themselves (the database is away). */
   passing(error: unknown): boolean

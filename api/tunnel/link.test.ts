@@ -67,6 +67,7 @@ class World {
           return {
             items: shown.map(([, item]) => item),
             deletedVolumes: [],
+            jobs: [],
             seq: complete ? this.seq : shown.at(-1)![0],
             complete,
           }

@@ -1,0 +1,72 @@
+/** One transaction writes the row, its audit and its event; then the queue is looked at, so that a job for which there is room goes at once. */
+import { and, eq, sql } from 'drizzle-orm'
+import { jobs, projects } from '#db/schema.ts'
+import { secretNamesOf } from '#protocol/job-spec.ts'
+import { recordAudit } from '../audit/record.ts'
+import { type Ctx, tokenActor } from '../context.ts'
+import { emitEvent } from '../events/emit.ts'
+import { newId } from '../ids.ts'
+import { notFound, Problem } from '../problem.ts'
+import { requireSecrets } from '../secrets/service.ts'
+import { neverRuns, placeJobs, waiting } from './queue.ts'
+import { jobForEvent } from './read.ts'
+import type { Job, JobCreate } from './schema.ts'
+import { buildJob } from './spec.ts'
+
+/** Jobs of one project that may wait at one time. */
+export const longestQueue = 1_000
+const defaults = { timeout_seconds: 3600, grace_seconds: 10 }
+
+export async function createJob(ctx: Ctx, input: JobCreate): Promise<Job> {
+  const actor = tokenActor(ctx)
+  const built = buildJob(input)
+  const placement = {
+    ...(input.cluster ? { cluster: input.cluster } : {}),
+    ...(input.selector ? { selector: input.selector } : {}),
+  }
+  const created = await ctx.db.transaction(async tx => {
+    // The project's row is the lock under which the length of its queue is true.
+    const [project] = await tx.select({ id: projects.id }).from(projects).where(eq(projects.id, actor.project)).for('update')
+    if (!project) throw notFound('project')
+    if ((await tx.$count(jobs, and(eq(jobs.project_id, actor.project), waiting))) >= longestQueue)
+      throw new Problem('quota_exceeded', `${longestQueue} jobs of this project wait already. Cancel some, or come back later.`)
+    await requireSecrets(tx, actor.project, new Map(secretNamesOf(built.spec).map(name => [name, secretPointer(input, name)])))
+    const never = await neverRuns(tx, actor.project, { type: input.type, ...placement })
+    if (never) throw new Problem('conflict', never)
+    const id = newId('job')
+    await tx.insert(jobs).values({
+      id,
+      project_id: actor.project,
+      user_id: actor.user,
+      created_by: actor.token,
+      name: input.name ?? null,
+      type: input.type,
+      spec: built.spec,
+      labels: input.labels ?? {},
+      resources_given: built.resources,
+      ...built.takes,
+      placement,
+      priority: input.priority ?? 0,
+      timeout_seconds: input.timeout_seconds ?? defaults.timeout_seconds,
+      grace_seconds: input.grace_seconds ?? defaults.grace_seconds,
+      max_attempts: input.max_attempts ?? 1,
+      queued_at: sql`clock_timestamp()`,
+    })
+    await recordAudit(tx, ctx, { action: 'job.create', target: id, project: actor.project, detail: { type: input.type } })
+    const job = (await jobForEvent(tx, id, ctx.origin))!
+    await emitEvent(tx, { type: 'job.created', project: actor.project, data: { job } })
+    return job
+  })
+  await ctx.afterCommit(() => placeAndNudge(ctx))
+  return created
+}
+
+/** Gives waiting jobs their places and tells the agents. */
+export async function placeAndNudge(ctx: Pick<Ctx, 'db' | 'origin' | 'tunnel'>): Promise<void> {
+  for (const cluster of await placeJobs(ctx)) await ctx.tunnel.nudge(cluster)
+}
+
+function secretPointer(input: JobCreate, name: string): string {
+  const variable = Object.entries(input.secret_env ?? {}).find(([, secret]) => secret === name)?.[0]
+  return variable ? `/secret_env/${variable}` : ''
+}

@@ -1,0 +1,53 @@
+import { z } from '@hono/zod-openapi'
+import type { Mount } from '../resources.ts'
+import { json, jsonBody, newRouter, problemAnswers, route } from '../route.ts'
+import { Secret, SecretCreate, SecretList } from './schema.ts'
+import { deleteSecret, listSecrets, putSecret } from './service.ts'
+
+const tags = ['Secrets']
+
+const put = route({
+  access: 'jobs:write',
+  operationId: 'putSecret',
+  method: 'post',
+  path: '/v1/secrets',
+  tags,
+  summary: 'Keep a value that jobs get by name, or replace it; it is never answered',
+  request: { body: jsonBody(SecretCreate) },
+  responses: { 201: json(Secret, 'Kept'), 200: json(Secret, 'Replaced'), ...problemAnswers('quota_exceeded', 'unavailable') },
+})
+
+const list = route({
+  access: 'jobs:read',
+  operationId: 'listSecrets',
+  method: 'get',
+  path: '/v1/secrets',
+  tags,
+  responses: { 200: json(SecretList, 'Names, without values') },
+})
+
+const remove = route({
+  access: 'jobs:write',
+  operationId: 'deleteSecret',
+  method: 'delete',
+  path: '/v1/secrets/{id}',
+  tags,
+  request: { params: z.object({ id: z.string().max(64).openapi({ description: 'Id or name.' }) }) },
+  responses: { 204: { description: 'Gone' }, ...problemAnswers('not_found') },
+})
+
+export const mountSecrets: Mount = app => {
+  const router = newRouter()
+  router.openapi(put, async c => {
+    const { secret, created } = await putSecret(c.var.ctx, c.req.valid('json'))
+    return created ? c.json(secret, 201) : c.json(secret, 200)
+  })
+  router.openapi(list, async c =>
+    c.json({ object: 'list' as const, data: await listSecrets(c.var.ctx), has_more: false as const, next_cursor: null }, 200),
+  )
+  router.openapi(remove, async c => {
+    await deleteSecret(c.var.ctx, c.req.valid('param').id)
+    return c.body(null, 204)
+  })
+  app.route('/', router)
+}
