@@ -3,6 +3,7 @@
  * (timers of a process on Node, alarms and cron on Workers). What is asked for more often than a platform can comes as often as it can.
  */
 import type { Db } from '#db/client.ts'
+import { sweepJobs, sweepOldJobs } from './jobs/sweep.ts'
 import type { Log, Tunnel } from './platform.ts'
 import { sweepStale } from './retention.ts'
 import { sweepOld, sweepSessions } from './sessions/sweep.ts'
@@ -23,6 +24,13 @@ export interface PeriodicWork {
 
 export const periodicWork: readonly PeriodicWork[] = [
   { name: 'session_sweep', everyMs: 2_000, run: sweepSessions },
+  { name: 'job_sweep', everyMs: 2_000, run: sweepJobs },
   { name: 'retention', everyMs: 300_000, run: sweepOld },
+  { name: 'job_retention', everyMs: 300_000, run: sweepOldJobs },
   { name: 'stale', everyMs: 900_000, run: ({ db }) => sweepStale(db) },
 ]
+
+/** Something ended: what waits may go now, without waiting for the clock. */
+export async function useRoom(env: Pick<PeriodicEnv, 'db' | 'tunnel' | 'origin'>): Promise<void> {
+  await Promise.all([sweepSessions(env), sweepJobs(env)])
+}

@@ -10,9 +10,8 @@ import { migrate } from '#db/migrate.ts'
 import { createApp } from '../app.ts'
 import type { Authenticator } from '../auth.ts'
 import { newId } from '../ids.ts'
-import { type PeriodicEnv, periodicWork } from '../periodic-work.ts'
+import { type PeriodicEnv, periodicWork, useRoom } from '../periodic-work.ts'
 import type { Log } from '../platform.ts'
-import { sweepSessions } from '../sessions/sweep.ts'
 import { loadBuiltinTemplates } from '../templates/builtin.ts'
 import { releaseLinksOfDeadReplicas } from '../tunnel/link-store.ts'
 import { type LinkVerbs, linkVerbs } from '../tunnel/link-verbs.ts'
@@ -74,7 +73,8 @@ async function assemble(settings: NodeSettings, log: Log, undo: (() => Promise<v
   const verbs = linkVerbs({
     use: work => work(db),
     origin: () => origin,
-    settled: () => deferred.add(sweepSessions({ db, tunnel, origin })),
+    settled: () => deferred.add(useRoom({ db, tunnel, origin })),
+    config,
     log,
   })
   const tunnel = new NodeTunnel({ db, replica, peers, config, verbs, sha256, log, now })

@@ -1,5 +1,6 @@
 /** The verbs behind a control link, the same on every platform; `use` lends a database for one piece of work. */
 import type { Db } from '#db/client.ts'
+import type { ApiConfig } from '../config.ts'
 import type { Log } from '../platform.ts'
 import { desiredSince } from '../sessions/desired.ts'
 import { applyReport } from '../sessions/observe.ts'
@@ -20,12 +21,13 @@ export interface LinkVerbsEnv {
   origin(): string
   /** There may be room now. */
   settled(): void
+  config: ApiConfig
   log: Log
 }
 
-export function linkVerbs({ use, origin, settled, log }: LinkVerbsEnv): LinkVerbs {
+export function linkVerbs({ use, origin, settled, config, log }: LinkVerbsEnv): LinkVerbs {
   return {
-    desired: (cluster, seq, limit) => use(db => desiredSince(db, cluster, seq, { limit })),
+    desired: (cluster, seq, limit) => use(db => desiredSince(db, cluster, seq, { limit, config })),
     report: report => use(db => applyReport({ db, log, origin: origin() }, report)),
     settled,
     clusterView: clusterForEvent,
