@@ -13,6 +13,7 @@ import type { TextStore } from './sessions/state-file.ts'
 import { VolumeSweep } from './sessions/volume-sweep.ts'
 import { ended } from './streams/stream-end.ts'
 import { StreamTable } from './streams/stream-table.ts'
+import { TerminalBook } from './terminals/terminal-book.ts'
 
 export interface AgentParts {
   origin: string
@@ -42,9 +43,11 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
   const desired = new DesiredState(clock)
 
   let link: AgentLink | undefined
+  const terminals = new TerminalBook({ runtime, policy, clock, log, changed: () => link?.reportSoon() })
   // The three know each other only through these calls; each may be made at any time.
   const streams: StreamTable = new StreamTable({
     runtime,
+    terminals,
     policy,
     clock,
     log,
@@ -61,7 +64,10 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
     clock,
     log,
     changed: () => link?.reportSoon(),
-    ending: (session, reason) => streams.endSession(session, reason),
+    ending: (session, reason) => {
+      terminals.endSession(session, reason)
+      streams.endSession(session, reason)
+    },
   })
 
   const sweep = new VolumeSweep({ store: runtime.volumes, desired, clock, log, changed: () => link?.reportSoon() })
@@ -93,11 +99,13 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
       desiredChanged: () => {
         keeper.wake()
         sweep.wake()
+        terminals.endAll(desired.takeEndedTerminals())
       },
       whenSeen: run => keeper.whenSeen(run),
       source: {
         views: () => keeper.views(),
         absentVolumes: () => sweep.absent(),
+        terminals: () => terminals.observed(),
         load: () => ({ sessions: keeper.liveSessions, streams: streams.size, cpu_millis_used: null, memory_bytes_used: null }),
       },
       streams,
@@ -126,6 +134,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
     stop.abort()
     sweep.close()
     await streams.endAll(ended('going_away', 'agent stops'))
+    await terminals.close()
     await keeping
     await memory.save().catch(() => {})
   }

@@ -30,6 +30,7 @@ const Environment = z.object({
   PORTHOLE_FEATURES_OFF: list.default([]),
   PORTHOLE_MAX_DISPLAY: size.default(defaultPolicy.maxDisplay),
   PORTHOLE_MAX_STREAMS: count(1, 65_536).default(defaultPolicy.maxStreams),
+  PORTHOLE_MAX_TERMINALS: count(0, 10_000).default(defaultPolicy.maxTerminals),
   PORTHOLE_ALLOW_MASS_DELETE: flag.default(false),
   /** For a supervisor that restarts us: exit after so many seconds without a link. */
   PORTHOLE_EXIT_WITHOUT_LINK_SECONDS: count(10, 86_400).optional(),
@@ -81,6 +82,7 @@ export function readConfig(environment: Record<string, string | undefined>): Age
       featuresOff: env.PORTHOLE_FEATURES_OFF,
       maxDisplay: env.PORTHOLE_MAX_DISPLAY,
       maxStreams: env.PORTHOLE_MAX_STREAMS,
+      maxTerminals: env.PORTHOLE_MAX_TERMINALS,
       allowMassDelete: env.PORTHOLE_ALLOW_MASS_DELETE,
     },
     giveUpAfterMs: env.PORTHOLE_EXIT_WITHOUT_LINK_SECONDS === undefined ? null : env.PORTHOLE_EXIT_WITHOUT_LINK_SECONDS * 1000,

@@ -14,12 +14,14 @@ export interface Policy {
   kinds: string[] | null
   /** Images that may run, `*` matches anything within; null: all. */
   images: string[] | null
-  /** Stream kinds and features switched off here: `cdp`, `port`, `http`, `logs`, `terminal`, `clipboard`, `recording`, … */
+  /** Stream kinds and features switched off here: `cdp`, `port`, `http`, `logs`, `exec` (terminals), `clipboard`, `recording`, … */
   featuresOff: string[]
   /** Largest display; requests beyond are refused at start and clamped when a viewer resizes. */
   maxDisplay: { width: number; height: number }
   maxStreams: number
   maxPendingDials: number
+  /** Shells kept at one time. */
+  maxTerminals: number
   /** Lets a garbage sweep delete more than half of everything (reliability: the brake). */
   allowMassDelete: boolean
 }
@@ -33,6 +35,7 @@ export const defaultPolicy: Policy = {
   maxDisplay: { width: 3840, height: 2160 },
   maxStreams: 256,
   maxPendingDials: 32,
+  maxTerminals: 64,
   allowMassDelete: false,
 }
 
@@ -62,6 +65,7 @@ export interface StreamRefusal {
 export function forbiddenStream(policy: Policy, open: Open, spec: SessionSpec): StreamRefusal | null {
   const forbidden = (detail: string): StreamRefusal => ({ status: 403, code: 'forbidden', detail })
   if (policy.featuresOff.includes(open.kind)) return forbidden(`this cluster does not allow ${open.kind} streams`)
+  if (open.kind === 'terminal' && policy.featuresOff.includes('exec')) return forbidden('this cluster does not allow terminals')
   if (open.role === 'view') {
     if (open.kind === 'playwright' || open.kind === 'cdp' || open.kind === 'port' || open.kind === 'terminal') {
       return forbidden(`a ${open.kind} stream cannot be view-only`)

@@ -102,6 +102,7 @@ function begin(): void {
     source: {
       views: () => views,
       absentVolumes: () => gone.filter(volume => desired.deletedVolumes.has(volume)),
+      terminals: () => [],
       load: () => ({ sessions: views.size, streams: 0, cpu_millis_used: null, memory_bytes_used: null }),
     },
     streams: { open: open => opened.push(open.stream), close: () => {}, renew: () => {}, list: () => ['str_9'] },

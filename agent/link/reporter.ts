@@ -4,6 +4,7 @@
  */
 
 import { type AgentLoad, type AgentMessage, maxLinkMessage } from '#protocol/link-messages.ts'
+import type { ObservedTerminal } from '#protocol/terminal-frames.ts'
 import type { Clock } from '../clock.ts'
 import type { View } from '../sessions/observed-view.ts'
 
@@ -11,6 +12,7 @@ export interface ReportSource {
   views(): Map<string, View>
   /** Volumes asked to be deleted whose files are gone. */
   absentVolumes(): string[]
+  terminals(): ObservedTerminal[]
   load(): AgentLoad
 }
 
@@ -21,6 +23,7 @@ const loadMs = 5_000
 export class Reporter {
   private readonly told = new Map<string, string>()
   private toldLoad = ''
+  private toldTerminals = ''
   private readonly toldVolumes = new Set<string>()
   private seq = 0
   private began = false
@@ -69,14 +72,18 @@ export class Reporter {
     for (const id of this.told.keys()) if (!views.has(id)) this.told.delete(id)
     const loadText = JSON.stringify(load)
     const volumes = this.source.absentVolumes().filter(volume => !this.toldVolumes.has(volume))
-    if (!complete && changed.length === 0 && volumes.length === 0 && loadText === this.toldLoad) return
+    const terminals = this.source.terminals()
+    const terminalsText = terminals.map(each => `${each.id} ${each.state}`).join()
+    const news = changed.length > 0 || volumes.length > 0 || loadText !== this.toldLoad || terminalsText !== this.toldTerminals
+    if (!complete && !news) return
+    this.toldTerminals = terminalsText
     for (const volume of volumes) this.toldVolumes.add(volume)
     this.toldLoad = loadText
     for (const view of changed) this.told.set(view.item.id, view.key)
 
     const items = changed.map(view => view.item)
     const gone = volumes.length > 0 ? { absent_volumes: volumes } : {}
-    const base = { type: 'report' as const, epoch: this.epoch, load, ...gone }
+    const base = { type: 'report' as const, epoch: this.epoch, load, ...gone, terminals }
     // More than one message holds: then it cannot claim to be everything, and nothing is concluded from what is missing.
     if (items.length > 100 && JSON.stringify(items).length > maxLinkMessage / 2) {
       for (let at = 0; at < items.length; at += 100) {

@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { DesiredJob, ObservedJob } from './job-spec.ts'
 import { clipboardPolicies, DesiredSession, ObservedSession } from './session-spec.ts'
+import { ObservedTerminal, TerminalTarget } from './terminal-frames.ts'
 
 export const linkSubprotocol = 'porthole.link.v1'
 export const protocolVersion = 1
@@ -78,6 +79,8 @@ export const StreamTarget = z.object({
   logs: z
     .object({ tail_lines: z.int().nonnegative().optional(), follow: z.boolean(), container: z.string().optional() })
     .optional(),
+  /** `terminal` */
+  terminal: TerminalTarget.optional(),
 })
 export type StreamTarget = z.infer<typeof StreamTarget>
 
@@ -109,6 +112,8 @@ export const Report = z.object({
   /** Volumes of `deleted_volumes` whose files are gone. */
   absent_volumes: z.array(z.string()).optional(),
   jobs: z.array(ObservedJob).optional(),
+  /** All terminals there are; absent: as before. */
+  terminals: z.array(ObservedTerminal).optional(),
   load: AgentLoad,
 })
 
@@ -168,6 +173,8 @@ export const Snapshot = z.object({
   /** Volumes whose files should be removed; repeated until reported absent. */
   deleted_volumes: z.array(z.string()).optional(),
   jobs: z.array(DesiredJob).optional(),
+  /** Terminals that should no longer run; a snapshot names those of the last hour. */
+  ended_terminals: z.array(z.string()).optional(),
   complete: z.boolean(),
 })
 
@@ -177,6 +184,7 @@ export const Delta = z.object({
   items: z.array(DesiredSession),
   deleted_volumes: z.array(z.string()).optional(),
   jobs: z.array(DesiredJob).optional(),
+  ended_terminals: z.array(z.string()).optional(),
 })
 
 /** The report's facts are committed. */

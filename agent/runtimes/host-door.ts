@@ -41,7 +41,7 @@ export async function askHost(door: HostDoor, asked: HostRequest): Promise<HostR
 
 export async function dialMessages(
   door: HostDoor,
-  path: '/playwright' | '/cdp',
+  path: string,
   headers: Record<string, string>,
   signal: AbortSignal,
 ): Promise<Dialled> {

@@ -89,6 +89,28 @@ export interface LogOptions {
   signal: AbortSignal
 }
 
+/** A shell to be made inside a session: on a terminal of its own, as the session's user. */
+export interface ShellOrder {
+  /** `trm_…`; its processes carry it, so that all of them are found at its end. */
+  terminal: string
+  /** Name or path of a program; absent: the best shell there is. */
+  shell?: string
+  pod?: string
+  container?: string
+  cols: number
+  rows: number
+}
+
+export interface Shell {
+  /** What it writes, and what is typed; both ways wait for the other side. Ends when the shell is over. */
+  stream: Duplex
+  resize(cols: number, rows: number): void
+  /** Never rejects. `exitCode` null: it did not end by itself; then `reason` says what ended it. */
+  ended: Promise<{ exitCode: number | null; reason: string }>
+  /** Ends everything that was started in it; resolves when nothing of it runs any more, or nothing more can be done. */
+  end(): Promise<void>
+}
+
 export interface Runtime {
   capabilities(): Promise<Capabilities>
   /** Everything there is now, also what an earlier life of the agent left. Rejects when it cannot be known. */
@@ -108,6 +130,8 @@ export interface Runtime {
   host(session: string, request: HostRequest): Promise<HostResponse>
   /** Raw bytes of what the session's programs wrote; also for an ended instance whose files are kept. */
   logs(session: string, options: LogOptions): AsyncIterable<Uint8Array>
+  /** A shell inside a running session (feature word `exec`). Rejects with DialError when there can be none. */
+  exec?(session: string, order: ShellOrder, signal: AbortSignal): Promise<Shell>
   /** Volumes, where the runtime keeps them itself (feature word `volumes`). */
   volumes?: VolumeStore
   /** Jobs, where the runtime runs any. */

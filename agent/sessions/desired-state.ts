@@ -23,6 +23,7 @@ export interface DesiredChange {
   seq: number
   items: DesiredSession[]
   deleted_volumes?: string[] | undefined
+  ended_terminals?: string[] | undefined
 }
 
 export class DesiredState {
@@ -32,6 +33,7 @@ export class DesiredState {
   /** Whether a complete snapshot of the present epoch has arrived: before that nothing is started and nothing collected. */
   complete = false
   seq = 0
+  private endedTerminals: string[] = []
   private pages: DesiredChange[] = []
   private pageSeq: number | null = null
   private held: DesiredChange[] = []
@@ -67,6 +69,7 @@ export class DesiredState {
     for (const [id, wanted] of next) this.wanted.set(id, wanted)
     this.deletedVolumes.clear()
     for (const volume of this.pages.flatMap(each => each.deleted_volumes ?? [])) this.deletedVolumes.add(volume)
+    this.endedTerminals.push(...this.pages.flatMap(each => each.ended_terminals ?? []))
     this.seen = [...this.seen.slice(-1), new Set(next.keys())]
     this.seq = page.seq
     this.complete = true
@@ -92,8 +95,14 @@ export class DesiredState {
       this.seen.at(-1)?.add(item.id)
     }
     for (const volume of delta.deleted_volumes ?? []) this.deletedVolumes.add(volume)
+    this.endedTerminals.push(...(delta.ended_terminals ?? []))
     this.seq = delta.seq
     return true
+  }
+
+  /** Terminals that should not run; each is said once to whoever asks. */
+  takeEndedTerminals(): string[] {
+    return this.endedTerminals.splice(0)
   }
 
   /** Absent from the last two complete snapshots of this epoch, and from every delta since. */

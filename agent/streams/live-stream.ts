@@ -8,6 +8,8 @@ import type { SessionSpec } from '#protocol/session-spec.ts'
 import type { Clock } from '../clock.ts'
 import { clipboardOf, type Policy } from '../policy.ts'
 import { DialError, type Dialled, type HostRequest, type Runtime } from '../runtimes/runtime.ts'
+import type { TerminalBook } from '../terminals/terminal-book.ts'
+import { viewTerminal } from '../terminals/terminal-viewer.ts'
 import { dialData } from './data-socket.ts'
 import { relayHttp } from './http-stream.ts'
 import { LegWatch } from './leg-watch.ts'
@@ -19,6 +21,7 @@ import { closeLeg, ended, type StreamEnd } from './stream-end.ts'
 
 export interface LiveStreamParts {
   runtime: Runtime
+  terminals: TerminalBook
   policy: Policy
   clock: Clock
   active: (session: string) => void
@@ -207,8 +210,12 @@ async function prepare(
       })
       return { relay: context => relayLogs(context, resumed(first, lines)).finally(drop), drop }
     }
-    case 'terminal':
-      throw new DialError(501, 'unsupported', 'this agent has no terminals')
+    case 'terminal': {
+      const wish = target.terminal
+      if (!wish) throw new DialError(400, 'invalid', 'a terminal stream needs to say which')
+      const terminal = await abortable(parts.terminals.open(open, wish, dialling), dialling, () => {})
+      return { relay: context => viewTerminal(context, terminal, wish), drop: () => {} }
+    }
   }
 }
 

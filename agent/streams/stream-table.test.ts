@@ -41,7 +41,8 @@ describe('who may', () => {
       'forbidden',
     ],
     ['the screen of a headless session', { kind: 'vnc' }, { spec: aSpec({ headless: true }) }, 409, 'conflict'],
-    ['a terminal', { kind: 'terminal' }, {}, 501, 'unsupported'],
+    ['a terminal that is not named', { kind: 'terminal' }, {}, 400, 'invalid'],
+    ['watching a terminal', { kind: 'terminal', role: 'view' }, {}, 403, 'forbidden'],
   ])('%s: refused', async (_, open, change, status, code) => {
     Object.assign(world, change)
     expect(await world.outcome(world.open(open))).toMatchObject({ type: 'refused', status, code })

@@ -8,11 +8,13 @@ import { type Log, whatFailed } from '../log.ts'
 import { forbiddenStream, type Policy, type StreamRefusal } from '../policy.ts'
 import type { Runtime } from '../runtimes/runtime.ts'
 import type { SessionAccess } from '../sessions/session-keeper.ts'
+import type { TerminalBook } from '../terminals/terminal-book.ts'
 import { type LiveRole, runStream } from './live-stream.ts'
 import { ended, type StreamEnd } from './stream-end.ts'
 
 export interface StreamTableParts {
   runtime: Runtime
+  terminals: TerminalBook
   policy: Policy
   clock: Clock
   log: Log

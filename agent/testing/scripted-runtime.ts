@@ -30,6 +30,7 @@ export class ScriptedRuntime implements Runtime {
   lag = 0
   closed = false
   volumes?: VolumeStore
+  exec?: NonNullable<Runtime['exec']>
   wall: () => number = Date.now
   onDial: (session: string, target: DialTarget, signal: AbortSignal) => Promise<Dialled> = async () => {
     throw new DialError(502, 'target_refused', 'nothing listens')

@@ -6,6 +6,7 @@ import type { SessionSpec } from '#protocol/session-spec.ts'
 import { createLog } from '../log.ts'
 import { defaultPolicy, type Policy } from '../policy.ts'
 import { StreamTable } from '../streams/stream-table.ts'
+import { TerminalBook } from '../terminals/terminal-book.ts'
 import type { ApiDouble } from './api-double.ts'
 import { FakeClock } from './fake-clock.ts'
 import { ScriptedRuntime } from './scripted-runtime.ts'
@@ -18,6 +19,7 @@ export class TableWorld {
   readonly runtime = new ScriptedRuntime()
   readonly told: AgentMessage[] = []
   readonly table: StreamTable
+  readonly terminals: TerminalBook
   readonly policy: Policy
   active = 0
   spec: SessionSpec = aSpec({ ports: [{ name: 'x', port: 9000 }] })
@@ -27,11 +29,15 @@ export class TableWorld {
   constructor(api: ApiDouble, policy: Partial<Policy> = {}) {
     this.api = api
     this.policy = { ...defaultPolicy, ...policy }
+    const { runtime, clock } = this
+    const log = createLog(() => {})
+    this.terminals = new TerminalBook({ runtime, policy: this.policy, clock, log, changed: () => {} })
     this.table = new StreamTable({
-      runtime: this.runtime,
+      runtime,
+      terminals: this.terminals,
       policy: this.policy,
-      clock: this.clock,
-      log: createLog(() => {}),
+      clock,
+      log,
       access: session => (session === 'ses_a' ? { spec: this.spec, generation: 1, running: this.running } : null),
       active: () => this.active++,
       tell: message => this.told.push(message),

@@ -79,6 +79,7 @@ export class Session {
       playwright: () => this.scripts,
       cdp: () => this.browser?.cdp ?? null,
       rfb: () => (this.display ? this.spec.rfb : null),
+      env: () => this.env,
       cdpClientGone: async () => await this.scripts?.reclaimDownloads().catch(() => {}),
     },
     screenshot: source => this.screenshot(source),

@@ -12,6 +12,7 @@ import { ClientFrames } from './client-frames.ts'
 import { asRefusal, Refusal } from './problem.ts'
 import type { RfbAddress } from './rfb-client.ts'
 import type { SessionStatus, Status } from './session-status.ts'
+import { readOrder, runTerminal, terminalPrograms } from './terminal.ts'
 import { refuseOtherVersion } from './versions-match.ts'
 
 /** What the session can be asked for now; null: it has no such thing, or not yet. */
@@ -19,6 +20,8 @@ export interface Targets {
   playwright(): { endpoint: string; version: string } | null
   cdp(): CdpPipe | null
   rfb(): RfbAddress | null
+  /** Environment of the session's programs. */
+  env(): Record<string, string>
   cdpClientGone(): Promise<void>
 }
 
@@ -35,12 +38,13 @@ export async function serveUpgrade(
 ): Promise<void> {
   client.on('error', () => {})
   try {
-    const { pathname } = new URL(request.url ?? '/', 'http://host')
+    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://host')
     const port = /^\/ports\/(\d{1,5})$/.exec(pathname)
     if (pathname === '/playwright') await playwright(targets, status, request, client, head)
     else if (pathname === '/cdp') await cdp(targets, status, request, client, head)
     else if (pathname === '/vnc')
       await rawBytes(request, client, head, await dial(found(targets.rfb(), 'a screen'), 'the display'))
+    else if (pathname === '/terminal') await terminal(searchParams, targets, status, request, client, head)
     else if (port) await portBytes(Number(port[1]), status, request, client, head)
     else throw new Refusal(404, 'not_found', 'there is no such stream')
   } catch (cause) {
@@ -69,17 +73,7 @@ async function cdp(
   head: Buffer,
 ): Promise<void> {
   const pipe = found(targets.cdp(), 'a browser')
-  const { WebSocketServer } = await import('ws')
-  const server = new WebSocketServer({
-    noServer: true,
-    perMessageDeflate: false,
-    maxPayload: largestMessage,
-    skipUTF8Validation: true,
-  })
-  const socket = await new Promise<WebSocket>((resolve, reject) => {
-    client.once('close', () => reject(new Refusal(502, 'refused', 'the client left')))
-    server.handleUpgrade(request, client, head, resolve)
-  })
+  const socket = await accepted(request, client, head)
   const early: string[] = []
   let remote: CdpClient | null = null
   const ended = new Promise(resolve => socket.once('close', resolve))
@@ -107,6 +101,36 @@ async function cdp(
       await targets.cdpClientGone()
     }
   })
+}
+
+async function accepted(request: IncomingMessage, client: Duplex, head: Buffer): Promise<WebSocket> {
+  const { WebSocketServer } = await import('ws')
+  const server = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: largestMessage,
+    skipUTF8Validation: true,
+  })
+  return await new Promise<WebSocket>((resolve, reject) => {
+    client.once('close', () => reject(new Refusal(502, 'refused', 'the client left')))
+    server.handleUpgrade(request, client, head, resolve)
+  })
+}
+
+async function terminal(
+  query: URLSearchParams,
+  targets: Targets,
+  status: SessionStatus,
+  request: IncomingMessage,
+  client: Duplex,
+  head: Buffer,
+): Promise<void> {
+  const order = readOrder(query)
+  const programs = terminalPrograms(order.shell)
+  const socket = await accepted(request, client, head)
+  socket.pause()
+  socket.on('error', () => {})
+  await runTerminal(socket, order, programs, targets.env(), () => status.active())
 }
 
 async function portBytes(

@@ -8,6 +8,7 @@ import { availableParallelism, totalmem } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { SessionSpec } from '#protocol/session-spec.ts'
 import { askHost, dialBytes, dialMessages } from '../host-door.ts'
+import { hostShell } from '../host-shell.ts'
 import {
   type Capabilities,
   DialError,
@@ -18,6 +19,8 @@ import {
   type Instance,
   type LogOptions,
   type Runtime,
+  type Shell,
+  type ShellOrder,
 } from '../runtime.ts'
 import { dialScreen } from './dial-screen.ts'
 import { type LocalMachine, openMachine } from './local-machine.ts'
@@ -126,6 +129,10 @@ class LocalRuntime implements Runtime {
 
   async host(session: string, request: HostRequest): Promise<HostResponse> {
     return await askHost(this.running(session), request)
+  }
+
+  async exec(session: string, order: ShellOrder, signal: AbortSignal): Promise<Shell> {
+    return await hostShell(this.running(session), order, signal)
   }
 
   logs(session: string, options: LogOptions): AsyncIterable<Uint8Array> {

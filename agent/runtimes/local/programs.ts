@@ -16,6 +16,8 @@ export interface Programs {
   prlimit: string | null
   tini: string | null
   unshare: string | null
+  /** Makes pseudo-terminals. */
+  script: string | null
 }
 
 const names: Record<keyof Programs, string[]> = {
@@ -29,6 +31,7 @@ const names: Record<keyof Programs, string[]> = {
   prlimit: ['prlimit'],
   tini: ['tini', 'docker-init'],
   unshare: ['unshare'],
+  script: ['script'],
 }
 
 /** Not PATH: the sandbox shows `/usr` and nothing else, so a program elsewhere would be found here and missing there. */
