@@ -20,6 +20,20 @@ interface Started {
   ended: Promise<{ code: number | null; signal: string | null }>
 }
 
+it('package-lock.json names every package that any of its packages asks for, those for other machines too', () => {
+  const { packages } = JSON.parse(readFileSync(new URL('../package-lock.json', import.meta.url), 'utf8'))
+  const found = (from: string, name: string): boolean => {
+    if (packages[`${from && `${from}/`}node_modules/${name}`]) return true
+    return from !== '' && found(from.slice(0, Math.max(0, from.lastIndexOf('/node_modules/'))), name)
+  }
+  const missing = Object.entries<{ optionalDependencies?: object; dependencies?: object }>(packages).flatMap(([path, entry]) =>
+    Object.keys({ ...entry.dependencies, ...entry.optionalDependencies })
+      .filter(name => !found(path, name))
+      .map(name => `${path} asks for ${name}`),
+  )
+  expect(missing).toEqual([])
+})
+
 describe('run.mjs', { timeout: 60_000 }, () => {
   let root: string
   const children: Started['child'][] = []
