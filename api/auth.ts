@@ -8,6 +8,7 @@ import type { Scope, TokenActor } from './context.ts'
 import type { Services } from './platform.ts'
 import { Problem } from './problem.ts'
 import { isSecret, projectHint, readUserToken, sameDigest } from './tokens/format.ts'
+import { isWithin } from './tokens/networks.ts'
 
 const cacheMs = 5_000
 const cacheSize = 10_000
@@ -81,6 +82,7 @@ export class Authenticator {
     const cached = this.known.get(key)
     const now = this.now()
     if (cached && now - cached.readAt < cacheMs && sameDigest(cached.hash, hash)) {
+      refuseElsewhere(cached.actor, services.address)
       if (cached.actor.expiresAt !== null && cached.actor.expiresAt <= now) throw unauthorized()
       this.uses.set(cached.actor.token, Math.floor(now / 60_000))
       return cached.actor
@@ -99,9 +101,12 @@ export class Authenticator {
       expiresAt: ends.length ? Math.min(...ends) : null,
       via,
       requestsPerMinute: row.quotas.requests_per_minute,
+      limits: row.limits,
+      allowedCidrs: row.allowed_cidrs,
     }
     if (this.known.size >= cacheSize) this.known.clear()
     this.known.set(key, { actor, hash, readAt: now })
+    refuseElsewhere(actor, services.address)
     this.uses.set(actor.token, Math.floor(now / 60_000))
     return actor
   }
@@ -123,6 +128,11 @@ export class Authenticator {
   }
 }
 
+/** A token that leaked is worth nothing outside of the networks it is for: 401, as for any other cause. */
+function refuseElsewhere({ allowedCidrs }: TokenActor, address: string): void {
+  if (allowedCidrs && !isWithin(address, allowedCidrs)) throw unauthorized()
+}
+
 const columns = {
   id: tokens.id,
   project_id: tokens.project_id,
@@ -130,6 +140,8 @@ const columns = {
   scopes: tokens.scopes,
   expires_at: tokens.expires_at,
   grace_until: tokens.grace_until,
+  allowed_cidrs: tokens.allowed_cidrs,
+  limits: tokens.limits,
   quotas: projects.quotas,
 }
 

@@ -1,5 +1,6 @@
 /** What every verb gets: who acts, through what, and what it may use. `verb(ctx, input)` authorises, does one transaction, returns. */
 import type { Db } from '#db/client.ts'
+import type { TokenLimits } from '#db/schema.ts'
 import type { ApiConfig } from './config.ts'
 import type { Log, Services } from './platform.ts'
 import { Problem } from './problem.ts'
@@ -30,6 +31,10 @@ export type Actor =
       /** Milliseconds (epoch) at which the token ends; null: never. */
       expiresAt: number | null
       via: 'bearer' | 'cookie'
+      /** What the token itself may do at most; absent: as much as its project. */
+      limits?: TokenLimits
+      /** Networks it may be used from; null or absent: anywhere. */
+      allowedCidrs?: string[] | null
       /** The project's own rate limit; null or absent: the installation's. */
       requestsPerMinute?: number | null
     }

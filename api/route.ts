@@ -10,6 +10,7 @@ import { idempotent } from './idempotency/middleware.ts'
 import { jsonBodyOnly } from './json-body.ts'
 import { type Limit, rateLimited } from './limits/middleware.ts'
 import { type FieldError, Problem, type ProblemCode, problems } from './problem.ts'
+import { refuseOutsideBounds } from './tokens/token-limits.ts'
 
 /**
  * A scope; `token`: any valid token; `public`: nobody is asked; `agent`: checked by the handler against the agent's key;
@@ -133,6 +134,7 @@ function guard(access: Access): MiddlewareHandler<AppEnv> {
         throw new Problem('forbidden', `This token lacks the scope ${access}.`)
       }
     }
+    if (actor.kind === 'token') refuseOutsideBounds(actor, c.req.method, c.req.path)
     await next()
   }
 }

@@ -32,6 +32,10 @@ export interface Quotas {
   max_storage_bytes: number | null
   max_jobs: number | null
   requests_per_minute: number | null
+  /** Open streams; absent in rows that are older. */
+  max_streams?: number | null
+  max_sessions_per_user?: number | null
+  max_streams_per_user?: number | null
 }
 
 /** What a token may do at most, besides its project's quotas; absent: no limit of its own. */
@@ -209,7 +213,10 @@ export const sessions = pgTable(
     /** null while `queued`: not placed yet. */
     cluster_id: text('cluster_id').references(() => clusters.id),
     /** What the user asked of placement; kept so that a queued session can still be placed. */
-    placement: jsonb('placement').$type<{ cluster?: string; selector?: Record<string, string> }>().notNull().default({}),
+    placement: jsonb('placement')
+      .$type<{ cluster?: string; selector?: Record<string, string>; only?: string[] }>()
+      .notNull()
+      .default({}),
     spec: jsonb('spec').$type<SessionSpec>().notNull(),
     labels: jsonb('labels').$type<Record<string, string>>().notNull().default({}),
     /** Its home; at most one living session writes to a volume. */

@@ -23,6 +23,8 @@ export interface PlacementRequest {
   /** Id or name. */
   cluster?: string
   selector?: Record<string, string>
+  /** Ids; no other cluster is for whoever asks. */
+  only?: string[]
   /** Id of the only cluster that has the volume it needs. */
   volumeAt?: string
   kind: string
@@ -46,7 +48,8 @@ export function place(candidates: readonly Candidate[], request: PlacementReques
   return { cluster: ready.sort(byLoad)[0]!.id }
 }
 
-function isMeant(candidate: Candidate, { cluster, selector, volumeAt }: PlacementRequest): boolean {
+function isMeant(candidate: Candidate, { cluster, selector, only, volumeAt }: PlacementRequest): boolean {
+  if (only !== undefined && !only.includes(candidate.id)) return false
   if (volumeAt !== undefined && candidate.id !== volumeAt) return false
   if (cluster !== undefined && candidate.id !== cluster && candidate.name !== cluster) return false
   return Object.entries(selector ?? {}).every(

@@ -4,7 +4,7 @@
  */
 import { type AnyColumn, and, eq, inArray, sql } from 'drizzle-orm'
 import type { Sql, Tx } from '#db/client.ts'
-import { jobs, projects, type Quotas, sessions } from '#db/schema.ts'
+import { jobs, projects, type Quotas, sessions, type TokenLimits } from '#db/schema.ts'
 import { notFound, Problem } from '../problem.ts'
 import { bytesQuantity, cpuQuantity } from '../templates/quantity.ts'
 
@@ -25,8 +25,15 @@ const limits = [
   ['storage_bytes', 'max_storage_bytes', 'max_storage', bytesQuantity],
 ] as const satisfies readonly (readonly [keyof Usage, keyof Quotas, string, (amount: number) => string])[]
 
+/** Whose share is taken: a user's within the project, and what the token itself allows. */
+export interface Taker {
+  user: string
+  token: string
+  limits: TokenLimits
+}
+
 /** Refuses with 403 `quota_exceeded`, saying which; otherwise the caller writes what it took before it commits. */
-export async function takeQuota(tx: Tx, project: string, want: Partial<Usage>): Promise<void> {
+export async function takeQuota(tx: Tx, project: string, want: Partial<Usage>, who?: Taker): Promise<void> {
   const [row] = await tx.select({ quotas: projects.quotas }).from(projects).where(eq(projects.id, project)).for('update')
   if (!row) throw notFound('project')
   const used = await usageOf(tx, project)
@@ -42,6 +49,28 @@ export async function takeQuota(tx: Tx, project: string, want: Partial<Usage>): 
       )
     }
   }
+  if (who && want.sessions) await takeOwnShare(tx, project, row.quotas, who)
+}
+
+/** Under the project's lock, so exact as well. */
+async function takeOwnShare(tx: Tx, project: string, quotas: Quotas, { user, token, limits }: Taker): Promise<void> {
+  const [perUser, perToken] = [quotas.max_sessions_per_user ?? null, limits.max_sessions ?? null]
+  if (perUser === null && perToken === null) return
+  const [used] = await tx
+    .select({
+      user: sql<number>`count(*) filter (where ${sessions.user_id} = ${user})::int`,
+      token: sql<number>`count(*) filter (where ${sessions.created_by} = ${token})::int`,
+    })
+    .from(sessions)
+    .where(and(eq(sessions.project_id, project), inArray(sessions.status, [...holding])))
+  if (perUser !== null && used!.user >= perUser) throw exceeded('max_sessions_per_user', used!.user, perUser)
+  if (perToken !== null && used!.token >= perToken) throw exceeded('token max_sessions', used!.token, perToken)
+}
+
+export function exceeded(word: string, used: number, max: number): Problem {
+  return new Problem('quota_exceeded', `${word}: ${used} of ${max} in use.`, {
+    errors: [{ pointer: word, detail: `used ${used}, limit ${max}` }],
+  })
 }
 
 export async function usageOf(db: Sql, project: string): Promise<Usage> {

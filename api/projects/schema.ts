@@ -17,6 +17,9 @@ const quotas = {
   max_storage: orZero(BytesQuantity).nullable(),
   max_jobs: count.nullable(),
   requests_per_minute: z.int().min(1).max(1_000_000).nullable(),
+  max_streams: count.nullable(),
+  max_sessions_per_user: count.nullable(),
+  max_streams_per_user: count.nullable(),
 }
 
 export const QuotasInput = z.strictObject(quotas).partial().openapi('QuotasInput')
@@ -30,6 +33,9 @@ export const Limits = z
     max_storage: z.string().nullable(),
     max_jobs: z.int().nullable(),
     requests_per_minute: z.int().nullable(),
+    max_streams: z.int().nullable(),
+    max_sessions_per_user: z.int().nullable(),
+    max_streams_per_user: z.int().nullable(),
   })
   .openapi('Limits', { description: 'null: no limit.' })
 export type Limits = z.infer<typeof Limits>

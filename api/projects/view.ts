@@ -18,6 +18,9 @@ export function limitsView(quotas: Quotas): Limits {
     max_storage: orNull(quotas.max_storage_bytes, bytesQuantity),
     max_jobs: quotas.max_jobs ?? null,
     requests_per_minute: quotas.requests_per_minute ?? null,
+    max_streams: quotas.max_streams ?? null,
+    max_sessions_per_user: quotas.max_sessions_per_user ?? null,
+    max_streams_per_user: quotas.max_streams_per_user ?? null,
   }
 }
 
@@ -72,6 +75,9 @@ export function withQuotas(quotas: Quotas, given: QuotasInput): Quotas {
     ...(given.max_memory === undefined ? {} : { max_memory_bytes: amount(given.max_memory, storageBytes) }),
     ...(given.max_storage === undefined ? {} : { max_storage_bytes: amount(given.max_storage, storageBytes) }),
     ...(given.max_jobs === undefined ? {} : { max_jobs: given.max_jobs }),
+    ...(given.max_streams === undefined ? {} : { max_streams: given.max_streams }),
+    ...(given.max_sessions_per_user === undefined ? {} : { max_sessions_per_user: given.max_sessions_per_user }),
+    ...(given.max_streams_per_user === undefined ? {} : { max_streams_per_user: given.max_streams_per_user }),
     ...(given.requests_per_minute === undefined ? {} : { requests_per_minute: given.requests_per_minute }),
   }
 }

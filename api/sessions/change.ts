@@ -10,6 +10,7 @@ import { type Ctx, projectWall } from '../context.ts'
 import { emitEvent } from '../events/emit.ts'
 import { notFound, Problem } from '../problem.ts'
 import { takeQuota } from '../projects/quotas.ts'
+import { boundsOf, reaches } from '../tokens/token-limits.ts'
 import { takeSeq } from './desired.ts'
 import { isFinal, type LifecycleEvent, lifecycle } from './lifecycle.ts'
 import { findSession, getSession, sessionForEvent } from './read.ts'
@@ -28,7 +29,8 @@ export async function lockSession(tx: Tx, ctx: Ctx, id: string): Promise<Session
   if (seen?.cluster_id)
     await tx.select({ id: clusters.id }).from(clusters).where(eq(clusters.id, seen.cluster_id)).for('no key update')
   const [row] = await tx.select().from(sessions).where(eq(sessions.id, id)).for('update')
-  if (!row || row.desired === 'deleted' || (wall !== null && row.project_id !== wall)) throw notFound('session')
+  if (!row || row.desired === 'deleted' || (wall !== null && row.project_id !== wall) || !reaches(ctx.actor, row))
+    throw notFound('session')
   if (row.cluster_id !== seen?.cluster_id)
     throw new Problem('conflict', 'The session was being placed at this moment; try again.')
   return row
@@ -99,7 +101,8 @@ async function ask(ctx: Ctx, id: string, event: Extract<LifecycleEvent, 'stop' |
       const revives = seen !== null && isFinal(seen.row.status) && lifecycle[seen.row.status][event] !== 'illegal'
       if (revives) {
         const { project_id, cpu_millis, memory_bytes } = seen.row
-        await takeQuota(tx, project_id, { sessions: 1, cpu_millis, memory_bytes, storage_bytes: 0 })
+        const who = { user: seen.row.user_id, token: seen.row.created_by, limits: boundsOf(ctx.actor) }
+        await takeQuota(tx, project_id, { sessions: 1, cpu_millis, memory_bytes, storage_bytes: 0 }, who)
       }
       const row = await lockSession(tx, ctx, id)
       const cell = lifecycle[row.status][event]

@@ -57,8 +57,10 @@ async function insertSession(tx: Tx, ctx: Ctx, { actor, template, built, input }
   const placement = {
     ...(input.cluster ? { cluster: input.cluster } : {}),
     ...(input.selector ? { selector: input.selector } : {}),
+    ...(actor.limits?.clusters ? { only: actor.limits.clusters } : {}),
   }
-  await takeQuota(tx, actor.project, { sessions: 1, ...built.takes })
+  const who = { user: actor.user, token: actor.token, limits: actor.limits ?? {} }
+  await takeQuota(tx, actor.project, { sessions: 1, ...built.takes }, who)
   const placed = await claimCluster(tx, actor.project, placementRequest(spec, placement, volume?.cluster_id))
   if ('never' in placed) throw new Problem('conflict', placed.never)
   const cluster = 'cluster' in placed ? placed.cluster : null

@@ -37,7 +37,7 @@ export async function candidates(db: Sql, project: string): Promise<Candidate[]>
 /** `volumeAt`: the cluster that holds its volume already. */
 export function placementRequest(
   spec: SessionSpec,
-  wish: { cluster?: string; selector?: Record<string, string> },
+  wish: { cluster?: string; selector?: Record<string, string>; only?: string[] },
   volumeAt: string | null | undefined,
 ): PlacementRequest {
   const features = [

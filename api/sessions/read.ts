@@ -6,6 +6,7 @@ import { linkTiming } from '#protocol/link-messages.ts'
 import { type Ctx, projectWall } from '../context.ts'
 import { afterCursor, type PageQuery, page } from '../paging.ts'
 import { invalid, notFound } from '../problem.ts'
+import { withinBounds } from '../tokens/token-limits.ts'
 import { finalStatuses, liveStatuses, sessionStatuses } from './lifecycle.ts'
 import type { SessionFilters } from './schema.ts'
 import { type SessionRow, sessionView } from './view.ts'
@@ -32,7 +33,7 @@ export function viewOf(joined: Joined, origin: string) {
 
 function visible(ctx: Ctx): SQL | undefined {
   const wall = projectWall(ctx)
-  return and(ne(sessions.desired, 'deleted'), wall === null ? undefined : eq(sessions.project_id, wall))
+  return and(ne(sessions.desired, 'deleted'), wall === null ? undefined : eq(sessions.project_id, wall), withinBounds(ctx.actor))
 }
 
 export async function findSession(ctx: Ctx, id: string, db: Sql = ctx.db): Promise<Joined> {

@@ -5,7 +5,7 @@
 
 import { and, eq, isNull, sql } from 'drizzle-orm'
 import type { Tx } from '#db/client.ts'
-import { grants, links } from '#db/schema.ts'
+import { grants, links, projects, tokens } from '#db/schema.ts'
 import type { StreamKind, StreamRole, StreamTarget } from '#protocol/link-messages.ts'
 import { recordAudit } from '../audit/record.ts'
 import type { Ctx } from '../context.ts'
@@ -13,6 +13,7 @@ import { newId } from '../ids.ts'
 import { tooMany } from '../links/service.ts'
 import type { StreamGrant } from '../platform.ts'
 import { Problem } from '../problem.ts'
+import { exceeded } from '../projects/quotas.ts'
 import type { findSession } from '../sessions/read.ts'
 import { mintSecret } from '../tokens/format.ts'
 import { rolesNow } from '../viewers/roles.ts'
@@ -77,6 +78,7 @@ export async function writeGrant(ctx: Ctx, { project, audit, ...rest }: GrantRow
   const holder = holderOf(ctx)
   const role = await ctx.db.transaction(async tx => {
     if (holder.link_id) await takeViewerPlace(tx, holder.link_id)
+    if (isLive(rest.kind)) await takeStreamPlace(tx, project, holder)
     await tx.insert(grants).values({
       id,
       project_id: project,
@@ -110,6 +112,44 @@ async function takeViewerPlace(tx: Tx, link: string): Promise<void> {
     .from(grants)
     .where(and(eq(grants.link_id, link), isNull(grants.closed_at)))
   if (open!.count >= row.max) throw tooMany(row.max)
+}
+
+/** Exchanges (files, screenshots, logs) end by themselves and are not counted. */
+const isLive = (kind: StreamKind) => kind !== 'http' && kind !== 'logs'
+
+/** What counts is locked first: the token's row, then the project's. Nothing is locked where nothing limits. */
+async function takeStreamPlace(tx: Tx, project: string, holder: ReturnType<typeof holderOf>): Promise<void> {
+  const { user_id } = holder
+  // Viewers of a link count against the project and the link, not against whoever made it.
+  const token_id = holder.link_id === null ? holder.token_id : null
+  const [limits] = await tx
+    .select({ own: tokens.limits, quotas: projects.quotas })
+    .from(projects)
+    .leftJoin(tokens, eq(tokens.id, token_id ?? ''))
+    .where(eq(projects.id, project))
+  const most = limits?.quotas.max_streams ?? null
+  const perUser = holder.link_id === null ? (limits?.quotas.max_streams_per_user ?? null) : null
+  const own = limits?.own?.max_streams ?? null
+  if (own !== null)
+    await tx
+      .select({ id: tokens.id })
+      .from(tokens)
+      .where(eq(tokens.id, token_id ?? ''))
+      .for('no key update')
+  if (most !== null || perUser !== null)
+    await tx.select({ id: projects.id }).from(projects).where(eq(projects.id, project)).for('no key update')
+  if (own === null && most === null && perUser === null) return
+  const [open] = await tx
+    .select({
+      all: sql<number>`count(*)::int`,
+      user: sql<number>`count(*) filter (where ${grants.user_id} = ${user_id} and ${grants.link_id} is null)::int`,
+      token: sql<number>`count(*) filter (where ${grants.token_id} = ${token_id} and ${grants.link_id} is null)::int`,
+    })
+    .from(grants)
+    .where(and(eq(grants.project_id, project), isNull(grants.closed_at), sql`${grants.kind} not in ('http', 'logs')`))
+  if (most !== null && open!.all >= most) throw exceeded('max_streams', open!.all, most)
+  if (perUser !== null && open!.user >= perUser) throw exceeded('max_streams_per_user', open!.user, perUser)
+  if (own !== null && open!.token >= own) throw exceeded('token max_streams', open!.token, own)
 }
 
 function holderOf(ctx: Ctx): { token_id: string | null; user_id: string; link_id: string | null } {

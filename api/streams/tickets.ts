@@ -7,6 +7,7 @@ import { newId } from '../ids.ts'
 import { invalid, Problem } from '../problem.ts'
 import { findSession } from '../sessions/read.ts'
 import { isSecret, mintSecret } from '../tokens/format.ts'
+import { isWithin } from '../tokens/networks.ts'
 
 export const ticketStreams = ['vnc', 'playwright', 'cdp', 'port'] as const
 export type TicketStream = (typeof ticketStreams)[number]
@@ -97,6 +98,7 @@ export async function redeemTicket(
     link_id: string | null
     role: 'view' | 'control'
     stream_id: string | null
+    allowed_cidrs: string[] | null
   }>(sql`
     update tickets set used_at = clock_timestamp()
     where hash = ${hash} and session_id = ${want.session} and stream = ${want.stream} and port is not distinct from ${want.port ?? null}
@@ -104,9 +106,12 @@ export async function redeemTicket(
       and (token_id is null or exists (
         select 1 from tokens t join projects p on p.id = t.project_id where t.id = tickets.token_id and t.revoked_at is null and p.suspended_at is null
           and (t.expires_at is null or t.expires_at > clock_timestamp()) and (t.grace_until is null or t.grace_until > clock_timestamp())))
-    returning session_id, project_id, user_id, token_id, link_id, role, stream_id`)
+    returning session_id, project_id, user_id, token_id, link_id, role, stream_id,
+      (select t.allowed_cidrs from tokens t where t.id = tickets.token_id) as allowed_cidrs`)
   const row = rows[0]
   if (!row) throw refused
+  // Whoever holds a link sits where the link's maker does not.
+  if (row.allowed_cidrs && row.link_id === null && !isWithin(ctx.address, row.allowed_cidrs)) throw refused
   return {
     session: row.session_id,
     project: row.project_id,

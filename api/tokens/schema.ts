@@ -2,6 +2,7 @@
 import { z } from '@hono/zod-openapi'
 import { scopes } from '../context.ts'
 import { PageQuery, pageOf } from '../paging.ts'
+import { readNetwork } from './networks.ts'
 
 const day = 86_400
 export const defaultLife = 90 * day
@@ -33,6 +34,23 @@ const oneExpiry = (body: WantedExpiry) =>
   [body.expires_in_seconds, body.expires_at, body.expires].filter(value => value !== undefined).length <= 1
 const oneExpiryFault = { message: 'Give one of expires_in_seconds, expires_at and expires.', path: ['expires_at'] }
 
+const network = z
+  .string()
+  .max(50)
+  .refine(text => readNetwork(text) !== null, 'Must be an address or a network like 10.0.0.0/8 or 2001:db8::/32.')
+const count = z.int().min(0).max(1_000_000)
+const ids = z.array(z.string().max(64)).min(1).max(100)
+
+export const TokenBounds = z
+  .strictObject({
+    max_sessions: count.optional().openapi({ description: 'Living sessions made with it.' }),
+    max_streams: count.optional().openapi({ description: 'Open streams at once.' }),
+    requests_per_minute: z.int().min(1).max(1_000_000).optional(),
+    sessions: ids.optional().openapi({ description: 'Only these sessions, and nothing that is not a session.' }),
+    clusters: ids.optional().openapi({ description: 'Only sessions on these clusters, and nothing that is not a session.' }),
+  })
+  .openapi('TokenLimits', { description: 'Absent: no limit besides the project’s.' })
+
 export const TokenCreate = z
   .strictObject({
     name: z.string().min(1).max(100).regex(printable, 'Must not contain control characters.'),
@@ -43,6 +61,10 @@ export const TokenCreate = z
       .openapi({ description: 'None unless named; `exec` and `manifests` are in no preset.' }),
     user: UserId.optional().openapi({ description: 'Absent: the acting user. Another one: admins only.' }),
     project: z.string().max(64).optional().openapi({ description: 'Absent: the acting project. Another one: admins only.' }),
+    allowed_cidrs: z.array(network).min(1).max(32).nullish().openapi({
+      description: 'Networks it may be used from; absent: as the acting token.',
+    }),
+    limits: TokenBounds.optional(),
     ...expiry,
   })
   .refine(oneExpiry, oneExpiryFault)
@@ -72,6 +94,8 @@ export const Token = z
       description: '`rotated`: replaced by a newer one, still valid until `grace_until`.',
     }),
     last4: z.string(),
+    allowed_cidrs: z.array(z.string()).nullable(),
+    limits: TokenBounds,
     expires_at: time.nullable(),
     grace_until: time.nullable(),
     revoked_at: time.nullable(),

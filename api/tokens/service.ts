@@ -1,7 +1,7 @@
 /** Verbs that make tokens; read.ts shows them, revoke.ts ends them. The secret leaves only in the answer that made it. */
 import { eq, sql } from 'drizzle-orm'
 import type { Sql } from '#db/client.ts'
-import { projects, tokens } from '#db/schema.ts'
+import { projects, type TokenLimits, tokens } from '#db/schema.ts'
 import type { Authenticator } from '../auth.ts'
 import { type Ctx, type Scope, tokenActor } from '../context.ts'
 import { databaseNow } from '../database-clock.ts'
@@ -13,6 +13,7 @@ import { findToken } from './read.ts'
 import { endTokens, tokenStreams } from './revoke.ts'
 import type { TokenCreate, TokenRotate, TokenWithSecret } from './schema.ts'
 import { told } from './tell.ts'
+import { type Bounds, inheritBounds } from './token-limits.ts'
 import { tokenView } from './view.ts'
 
 export async function createToken(ctx: Ctx, input: TokenCreate): Promise<TokenWithSecret> {
@@ -28,7 +29,14 @@ export async function createToken(ctx: Ctx, input: TokenCreate): Promise<TokenWi
     refuseBeyond(actor, wanted)
     const [known] = await tx.select({ id: projects.id }).from(projects).where(eq(projects.id, wanted.project))
     if (!known) throw invalid('/project', 'There is no such project.')
-    const made = await insertToken(tx, ctx, wanted, { name: input.name })
+    const bounds = inheritBounds(
+      { allowedCidrs: actor.allowedCidrs ?? null, limits: actor.limits ?? {} },
+      {
+        ...input,
+        limits: input.limits as TokenLimits | undefined,
+      },
+    )
+    const made = await insertToken(tx, ctx, wanted, { name: input.name, bounds })
     await told(tx, ctx, made.row, 'create', {
       name: input.name,
       user: wanted.user,
@@ -39,7 +47,7 @@ export async function createToken(ctx: Ctx, input: TokenCreate): Promise<TokenWi
   })
 }
 
-async function insertToken(tx: Sql, ctx: Ctx, wanted: Wanted, more: { name: string; rotatedFrom?: string }) {
+async function insertToken(tx: Sql, ctx: Ctx, wanted: Wanted, more: { name: string; rotatedFrom?: string; bounds: Bounds }) {
   const token = mintUserToken(wanted.project, wanted.user)
   const [row] = await tx
     .insert(tokens)
@@ -51,6 +59,8 @@ async function insertToken(tx: Sql, ctx: Ctx, wanted: Wanted, more: { name: stri
       hash: await ctx.sha256(token),
       last4: token.slice(-4),
       scopes: [...wanted.scopes],
+      allowed_cidrs: more.bounds.allowedCidrs,
+      limits: more.bounds.limits,
       expires_at: wanted.expiresAt,
       created_by: tokenActor(ctx).token,
       rotated_from: more.rotatedFrom ?? null,
@@ -74,7 +84,11 @@ export async function rotateToken(ctx: Ctx, auth: Authenticator, id: string, inp
       expiresAt: wantedEnd(input, actor, now, row.expires_at),
     }
     refuseBeyond(actor, wanted)
-    const made = await insertToken(tx, ctx, wanted, { name: row.name, rotatedFrom: row.id })
+    const made = await insertToken(tx, ctx, wanted, {
+      name: row.name,
+      rotatedFrom: row.id,
+      bounds: { allowedCidrs: row.allowed_cidrs, limits: row.limits },
+    })
     await tx
       .update(tokens)
       .set({ grace_until: sql`least(clock_timestamp() + make_interval(secs => ${input.grace_seconds}), expires_at)` })

@@ -25,6 +25,8 @@ export function tokenView(row: TokenRow, now: Date): Token {
     scopes: row.scopes as Scope[],
     status: statusOf(row, now),
     last4: row.last4,
+    allowed_cidrs: row.allowed_cidrs,
+    limits: row.limits,
     expires_at: iso(row.expires_at),
     grace_until: iso(row.grace_until),
     revoked_at: iso(row.revoked_at),
