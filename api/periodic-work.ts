@@ -3,6 +3,7 @@
  * (timers of a process on Node, alarms and cron on Workers). What is asked for more often than a platform can comes as often as it can.
  */
 import type { Db } from '#db/client.ts'
+import { sweepAudit } from './audit/retention.ts'
 import { sweepJobs, sweepOldJobs } from './jobs/sweep.ts'
 import type { Log, Tunnel } from './platform.ts'
 import { sweepStale } from './retention.ts'
@@ -14,6 +15,8 @@ export interface PeriodicEnv {
   /** What users reach the API by, for the objects that events carry. */
   origin: string
   log: Log
+  /** How long the audit is kept; absent: a year and a month. */
+  auditDays?: number
 }
 
 export interface PeriodicWork {
@@ -28,6 +31,7 @@ export const periodicWork: readonly PeriodicWork[] = [
   { name: 'retention', everyMs: 300_000, run: sweepOld },
   { name: 'job_retention', everyMs: 300_000, run: sweepOldJobs },
   { name: 'stale', everyMs: 900_000, run: ({ db }) => sweepStale(db) },
+  { name: 'audit', everyMs: 900_000, run: ({ db, auditDays }) => sweepAudit(db, auditDays) },
 ]
 
 /** Something ended: what waits may go now, without waiting for the clock. */

@@ -1,5 +1,6 @@
 /** Settings of the API on Node, from the environment. Parsed once by main.ts; every fault is told at once. */
 import { z } from 'zod'
+import { auditDays } from '../audit/retention.ts'
 import { ApiConfig } from '../config.ts'
 
 /** Compose files and charts pass what is not set as an empty string. */
@@ -22,6 +23,8 @@ const Environment = z.object({
   DATA_DIR: z.preprocess(unset, z.string().default('.porthole')),
   PUBLIC_URL: z.preprocess(unset, z.string().optional()),
   REPLICA_URL: z.preprocess(unset, z.url({ protocol: /^https?$/, error: 'must be an http(s) address' }).optional()),
+  /** How long the audit is kept. */
+  AUDIT_DAYS: z.preprocess(unset, z.coerce.number().int().min(1).max(36_500).default(auditDays)),
   ALLOWED_ORIGINS: z.preprocess(unset, list.default([])),
   /** Addresses or networks (`10.0.0.0/8`) whose `X-Forwarded-For` is believed. */
   TRUSTED_PROXIES: z.preprocess(unset, list.default([])),
@@ -41,6 +44,7 @@ export interface NodeSettings {
   dataDir: string
   replicaUrl: string | null
   trustedProxies: string[]
+  auditDays: number
   api: ApiConfig
 }
 
@@ -71,6 +75,7 @@ export function readSettings(env: Record<string, string | undefined>, version: s
     dataDir: data.DATA_DIR,
     replicaUrl: data.REPLICA_URL ?? null,
     trustedProxies: data.TRUSTED_PROXIES,
+    auditDays: data.AUDIT_DAYS,
     api: api.data,
   }
 }

@@ -99,7 +99,13 @@ async function assemble(settings: NodeSettings, log: Log, undo: (() => Promise<v
   )
   undo.push(() => peers.stop())
   const timers = new Timers(log)
-  startTimers(timers, { tunnel, peers, auth, work: { db, tunnel, origin, log }, clusterView: verbs.clusterView })
+  startTimers(timers, {
+    tunnel,
+    peers,
+    auth,
+    work: { db, tunnel, origin, log, auditDays: settings.auditDays },
+    clusterView: verbs.clusterView,
+  })
   undo.push(() => timers.stop())
   log.info('api_started', { url, replica, version: config.version, replica_url: replicaUrl })
   return { url, replica, adminToken, tunnel }

@@ -7,7 +7,7 @@ import type { Db } from '#db/client.ts'
 import { type CloseWord, closeCodes } from '#protocol/close-codes.ts'
 import type { Log, StreamGrant } from '../platform.ts'
 import { Problem } from '../problem.ts'
-import { closeGrants, closeLostGrants, endedGrants } from '../tunnel/grants.ts'
+import { type ClosedStream, closeGrants, closeLostGrants, endedGrants } from '../tunnel/grants.ts'
 
 /** A flowing stream, whatever carries it. */
 export interface Flow {
@@ -31,7 +31,7 @@ interface Waiter {
 export class Streams {
   private readonly waiting = new Map<string, Waiter>()
   private readonly flowing = new Map<string, Flow>()
-  private readonly closed = new Map<string, number>()
+  private readonly closed = new Map<string, ClosedStream>()
   private writing: Promise<void> | null = null
   private readonly db: Db
   private readonly replica: string
@@ -122,8 +122,8 @@ export class Streams {
   }
 
   /** The stream is over; its row is closed soon. */
-  over(stream: string, code: number): void {
-    this.closed.set(stream, code)
+  over(id: string, code: number, more: Omit<ClosedStream, 'id' | 'code'> = {}): void {
+    this.closed.set(id, { id, code, ...more })
     this.writing ??= Promise.resolve().then(() => this.write())
   }
 
@@ -164,7 +164,7 @@ export class Streams {
   private async write(): Promise<void> {
     try {
       while (this.closed.size > 0) {
-        const batch = [...this.closed].slice(0, 1_000).map(([id, code]) => ({ id, code }))
+        const batch = [...this.closed.values()].slice(0, 1_000)
         await closeGrants(this.db, batch)
         for (const { id } of batch) this.closed.delete(id)
       }

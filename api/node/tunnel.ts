@@ -242,7 +242,7 @@ export class NodeTunnel implements Tunnel {
     return {
       now: this.env.now,
       ended: ({ code, reason, bytesIn, bytesOut }) => {
-        this.streams.over(grant.id, code)
+        this.streams.over(grant.id, code, { reason, bytesIn, bytesOut })
         const { id: stream, cluster, session, kind } = grant
         this.env.log.info('stream_closed', {
           stream,

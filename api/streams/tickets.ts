@@ -107,7 +107,7 @@ export async function redeemTicket(
         select 1 from tokens t join projects p on p.id = t.project_id where t.id = tickets.token_id and t.revoked_at is null and p.suspended_at is null
           and (t.expires_at is null or t.expires_at > clock_timestamp()) and (t.grace_until is null or t.grace_until > clock_timestamp())))
     returning session_id, project_id, user_id, token_id, link_id, role, stream_id,
-      (select t.allowed_cidrs from tokens t where t.id = tickets.token_id) as allowed_cidrs`)
+      (select to_jsonb(t.allowed_cidrs) from tokens t where t.id = tickets.token_id) as allowed_cidrs`)
   const row = rows[0]
   if (!row) throw refused
   // Whoever holds a link sits where the link's maker does not.

@@ -3,6 +3,7 @@ import { and, eq, gt, isNull, sql } from 'drizzle-orm'
 import type { Db } from '#db/client.ts'
 import { grants } from '#db/schema.ts'
 import type { CloseWord } from '#protocol/close-codes.ts'
+import { newId } from '../ids.ts'
 
 const unused = (stream: string, keyHash: Uint8Array) =>
   and(
@@ -36,12 +37,41 @@ export async function grantHome(
   return rows[0] ?? null
 }
 
-export async function closeGrants(db: Db, closed: readonly { id: string; code: number }[]): Promise<void> {
+export interface ClosedStream {
+  id: string
+  code: number
+  reason?: string
+  /** Viewer to session, and back. */
+  bytesIn?: number
+  bytesOut?: number
+}
+
+/** Closes rows that are open, and writes in the same statement what the audit tells of their ends (exchanges and logs are not told). */
+export async function closeGrants(db: Db, closed: readonly ClosedStream[]): Promise<void> {
   if (closed.length === 0) return
+  const over = closed.map(({ id, code, reason, bytesIn, bytesOut }) => ({
+    id,
+    code,
+    reason: reason?.slice(0, 200),
+    bytes_in: bytesIn,
+    bytes_out: bytesOut,
+    audit: newId('aud'),
+  }))
   await db.execute(sql`
-    update grants set closed_at = clock_timestamp(), close_code = over.code
-    from jsonb_to_recordset(${JSON.stringify(closed)}::jsonb) as over(id text, code int)
-    where grants.id = over.id and grants.closed_at is null`)
+    with closed as (
+      update grants set closed_at = clock_timestamp(), close_code = over.code, bytes_in = over.bytes_in, bytes_out = over.bytes_out
+      from jsonb_to_recordset(${JSON.stringify(over)}::jsonb)
+        as over(id text, code int, reason text, bytes_in bigint, bytes_out bigint, audit text)
+      where grants.id = over.id and grants.closed_at is null
+      returning grants.*, over.audit, over.reason
+    )
+    insert into audit (id, project_id, actor_kind, actor, token_id, action, target, outcome, address, detail)
+    select audit, project_id, case when link_id is null then 'token' else 'link' end, coalesce(link_id, user_id), token_id,
+      'stream.close', session_id, case when joined_at is null then 'failed' else 'ok' end, address,
+      jsonb_strip_nulls(jsonb_build_object('stream', id, 'kind', kind, 'role', role, 'code', close_code, 'reason', reason,
+        'bytes_in', bytes_in, 'bytes_out', bytes_out,
+        'seconds', round(extract(epoch from closed_at - opened_at)::numeric, 1)))
+    from closed where kind not in ('http', 'logs')`)
 }
 
 /** Open streams of this replica that may no longer be: their token, project or session is gone. */
@@ -70,12 +100,16 @@ export async function endedGrants(db: Db, replica: string): Promise<{ id: string
 
 /** Rows that say open although this replica carries no such stream (its process may have died in between). */
 export async function closeLostGrants(db: Db, replica: string, carried: readonly string[]): Promise<void> {
-  await db.execute(sql`
-    update grants set closed_at = clock_timestamp(), close_code = 1011
+  const lost = await db.execute<{ id: string }>(sql`
+    select id from grants
     where closed_at is null and opened_at < clock_timestamp() - interval '60 seconds' and (
       (replica_id = ${replica} and id not in (select jsonb_array_elements_text(${JSON.stringify(carried)}::jsonb)))
       or not exists (select from replicas where replicas.id = grants.replica_id
         and replicas.seen_at > clock_timestamp() - interval '60 seconds'))`)
+  await closeGrants(
+    db,
+    lost.map(({ id }) => ({ id, code: 1011, reason: 'lost' })),
+  )
 }
 
 /** Those of an agent's streams that no grant stands behind any more. */

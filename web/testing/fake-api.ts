@@ -278,6 +278,8 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
       last_used_at: null,
       status: 'active',
       last4: '9f3k',
+      allowed_cidrs: null,
+      limits: {},
     }
     state.tokens = [made, ...state.tokens]
     return json(response, 201, { ...made, token: 'vnc-sk-proj-main-ada-3fJq8Zt0W1nXk7Yb2LmP5RsVc9f3k' })

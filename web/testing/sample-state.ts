@@ -13,6 +13,9 @@ export function sampleMe(): Me {
     max_storage: null,
     max_jobs: null,
     requests_per_minute: null,
+    max_streams: null,
+    max_sessions_per_user: null,
+    max_streams_per_user: null,
   }
   return {
     id: 'tok_01ada',
@@ -229,6 +232,8 @@ export function sampleTokens(now: number): Token[] {
       expires_at: null,
       last_used_at: at(-0.001),
       last4: 'x7q2',
+      allowed_cidrs: null,
+      limits: {},
     },
     {
       ...base,
@@ -240,6 +245,8 @@ export function sampleTokens(now: number): Token[] {
       expires_at: at(70),
       last_used_at: at(-0.35),
       last4: '0b1d',
+      allowed_cidrs: null,
+      limits: {},
     },
     {
       ...base,
@@ -251,6 +258,8 @@ export function sampleTokens(now: number): Token[] {
       expires_at: at(3),
       last_used_at: at(-0.02),
       last4: 'm4zz',
+      allowed_cidrs: null,
+      limits: {},
     },
     {
       ...base,
@@ -264,6 +273,8 @@ export function sampleTokens(now: number): Token[] {
       expires_at: at(10),
       last_used_at: at(-1.4),
       last4: 'k3k9',
+      allowed_cidrs: null,
+      limits: {},
     },
     {
       ...base,
@@ -277,6 +288,8 @@ export function sampleTokens(now: number): Token[] {
       expires_at: at(60),
       last_used_at: null,
       last4: 'aa01',
+      allowed_cidrs: null,
+      limits: {},
     },
   ]
 }

@@ -1,0 +1,110 @@
+/** Many at once against one limit, over real Postgres: exactly as many get through as there is room for. */
+import { and, eq, isNull, sql } from 'drizzle-orm'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { grants, sessions, tickets } from '#db/schema.ts'
+import type { Scope } from './context.ts'
+import { loadBuiltinTemplates } from './templates/builtin.ts'
+import { type Answer, type ApiFixture, apiFixture, type Minted, origin } from './testing/api-fixture.ts'
+import { capable, FakeCluster } from './testing/fake-cluster.ts'
+
+const scopes: Scope[] = ['sessions:read', 'sessions:write', 'sessions:connect', 'tokens']
+let api: ApiFixture
+let cluster: FakeCluster
+beforeAll(async () => {
+  api = await apiFixture({ requestsPerMinute: 100_000 })
+  await loadBuiltinTemplates(api.db)
+  cluster = await new FakeCluster(api).connect(capable(1_000))
+})
+afterAll(() => api?.close())
+
+const create = (token: Minted | string, headers?: Record<string, string>, body: object = {}) =>
+  api.call('POST', '/v1/sessions', { token, body: { template: 'chromium', ...body }, headers })
+const many = <T>(count: number, one: (i: number) => Promise<T>) => Promise.all(Array.from({ length: count }, (_, i) => one(i)))
+const count = (answers: { status: number }[], status: number) => answers.filter(answer => answer.status === status).length
+const living = async (project: string) => (await api.db.select().from(sessions).where(eq(sessions.project_id, project))).length
+
+describe('quotas', () => {
+  it('40 racers, five allowed: five', async () => {
+    const token = await api.mint({ project: await api.project({ max_sessions: 5 }), scopes })
+    const answers = await many(40, () => create(token))
+    expect([count(answers, 201), count(answers, 403)]).toEqual([5, 35])
+    expect(answers.find(answer => answer.status === 403)!.body).toMatchObject({ code: 'quota_exceeded' })
+    expect(await living(token.project)).toBe(5)
+  })
+
+  it('per user and per token, each exact within the project’s', async () => {
+    const project = await api.project({ max_sessions: 100, max_sessions_per_user: 3 })
+    const [ann, bob] = [await api.mint({ project, user: 'ann', scopes }), await api.mint({ project, user: 'bob', scopes })]
+    const answers = await many(20, i => create(i % 2 ? ann : bob))
+    expect([count(answers, 201), count(answers, 403)]).toEqual([6, 14])
+    expect(answers.find(answer => answer.status === 403)!.body.detail).toContain('max_sessions_per_user')
+    const eve = await api.mint({ scopes })
+    const small = await api.call('POST', '/v1/tokens', {
+      token: eve,
+      body: { name: 'small', scopes, limits: { max_sessions: 2 } },
+    })
+    const mine = await many(10, () => create(small.body.token))
+    expect([count(mine, 201), count(mine, 403)]).toEqual([2, 8])
+    expect((await create(eve)).status).toBe(201)
+  })
+
+  it('of streams: project, user and token', async () => {
+    const project = await api.project({ max_streams: 7, max_streams_per_user: 4 })
+    const [ann, bob] = [await api.mint({ project, user: 'ann', scopes }), await api.mint({ project, user: 'bob', scopes })]
+    const id = (await create(ann)).body.id
+    await cluster.report([{ id, phase: 'running' }])
+    const watch = (token: Minted | string) =>
+      api.call('GET', `/v1/sessions/${id}/vnc`, { token, headers: { upgrade: 'websocket' } })
+    const answers = await many(24, i => watch(i % 2 ? ann : bob))
+    // 503: granted, and then the stub of a tunnel has no agents.
+    expect([count(answers, 503), count(answers, 403)]).toEqual([7, 17])
+    const open = await api.db
+      .select({ user: grants.user_id })
+      .from(grants)
+      .where(and(eq(grants.project_id, project), isNull(grants.closed_at)))
+    expect(open.filter(grant => grant.user === 'ann').length).toBeLessThanOrEqual(4)
+    await api.db.update(grants).set({ closed_at: new Date() })
+    const one = await api.call('POST', '/v1/tokens', { token: ann, body: { name: 'one', scopes, limits: { max_streams: 1 } } })
+    expect(count(await many(5, () => watch(one.body.token)), 503)).toBe(1)
+  })
+})
+
+describe('once', () => {
+  it('64 redemptions of one ticket: one stream', async () => {
+    const token = await api.mint({ scopes })
+    const id = (await create(token)).body.id
+    await cluster.report([{ id, phase: 'running' }])
+    const { ticket } = (await api.call('POST', `/v1/sessions/${id}/tickets`, { token, body: { stream: 'vnc' } })).body
+    const answers = await many(64, async () =>
+      api.app.request(`${origin}/v1/sessions/${id}/vnc`, {
+        headers: { upgrade: 'websocket', 'sec-websocket-protocol': `binary, ticket.${ticket}` },
+      }),
+    )
+    expect([count(answers, 503), count(answers, 401)]).toEqual([1, 63])
+    const [used] = await api.db
+      .select({ n: sql<number>`count(*)::int` })
+      .from(tickets)
+      .where(sql`${tickets.used_at} is not null and ${tickets.session_id} = ${id}`)
+    expect(used!.n).toBe(1)
+  })
+
+  it('the same create 30 times at once with one key: one session; with another body: refused', async () => {
+    const token = await api.mint({ scopes })
+    const answers: Answer[] = await many(30, i =>
+      create(token, { 'idempotency-key': 'same' }, i % 10 === 9 ? { labels: { other: 'body' } } : {}),
+    )
+    expect(await living(token.project)).toBe(1)
+    const ids = new Set(answers.filter(answer => answer.status === 201).map(answer => answer.body.id))
+    expect(ids.size).toBe(1)
+    for (const answer of answers) expect([201, 409, 422]).toContain(answer.status)
+    expect(count(answers, 201)).toBeGreaterThan(0)
+  })
+
+  it('ending is never refused, whatever limit is used up', async () => {
+    const project = await api.project({ requests_per_minute: 1, max_sessions: 1 })
+    const token = await api.mint({ project, scopes })
+    const { body } = await create(token)
+    expect((await create(token)).status).toBe(429)
+    expect((await api.call('DELETE', `/v1/sessions/${body.id}`, { token })).status).toBe(204)
+  })
+})
