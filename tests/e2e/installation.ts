@@ -63,7 +63,7 @@ export async function install(options: { dataDir?: string; env?: Record<string, 
     return { status: response.status, headers: response.headers, body: json ? JSON.parse(text) : text }
   }
 
-  const eventually: Installation['eventually'] = async (id, until, seconds = 30) => {
+  const eventually: Installation['eventually'] = async (id, until, seconds = 60) => {
     const last = performance.now() + seconds * 1000
     for (;;) {
       const { body } = await api('GET', `/v1/sessions/${id}`)
