@@ -11,6 +11,8 @@ test.each([
   ['/wall', '/wall', ''],
   ['/clusters', '/clusters', ''],
   ['/tokens', '/tokens', ''],
+  ['/audit', '/audit', ''],
+  ['/projects', '/projects', ''],
 ])('%s is %s', (path, page, id) => {
   const found = findPage(path)
   expect([found?.page.path, found?.id]).toEqual([page, id])

@@ -81,6 +81,18 @@ export const pages: readonly PageEntry[] = [
     nav: { label: 'Tokens', icon: 'tokens', scope: 'tokens', group: 'house' },
     load: async () => (await import('./pages/tokens/tokens-page.tsx')).TokensPage,
   }),
+  page({
+    path: '/projects',
+    title: 'Projects',
+    nav: { label: 'Projects', icon: 'projects', scope: 'token', group: 'house' },
+    load: async () => (await import('./pages/projects/projects-page.tsx')).ProjectsPage,
+  }),
+  page({
+    path: '/audit',
+    title: 'Audit',
+    nav: { label: 'Audit', icon: 'audit', scope: 'admin', group: 'house' },
+    load: async () => (await import('./pages/audit/audit-page.tsx')).AuditPage,
+  }),
 ]
 
 /** Null: there is no such page. */

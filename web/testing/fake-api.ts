@@ -9,9 +9,10 @@ import type { AddressInfo } from 'node:net'
 import { extname, join, normalize } from 'node:path'
 import type { PNG } from 'pngjs'
 import { WebSocketServer } from 'ws'
-import type { Cluster, Link, LiveEvent, Me, Session, Template, Token } from '../src/api/contract.ts'
+import type { AuditRecord, Cluster, Link, LiveEvent, Me, Project, Session, Template, Token } from '../src/api/contract.ts'
 import { type Body, empty, image, json, list, problem, readBody } from './answers.ts'
 import { fakeLinks } from './fake-links.ts'
+import { fakeTenants } from './fake-tenants.ts'
 import { plainPicture, type RfbDouble, serveRfb } from './rfb-double.ts'
 import { pendingCluster } from './sample-state.ts'
 
@@ -21,6 +22,8 @@ export interface FakeState {
   clusters: Map<string, Cluster>
   templates: Template[]
   tokens: Token[]
+  projects: Project[]
+  audit: AuditRecord[]
   pictures: Map<string, PNG>
   logs: Map<string, string>
   /** By secret. */
@@ -84,6 +87,7 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
   let counter = 0
   const nextId = (prefix: string) => `${prefix}_${Date.now().toString(36)}${String(++counter).padStart(6, '0')}`
 
+  const tenants = fakeTenants(state, nextId)
   const links = fakeLinks({ state, screens, tickets, nextId })
 
   function tell(type: string, more: Partial<LiveEvent>): void {
@@ -133,7 +137,9 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
     if (kind === 'sessions' && verb === 'links') return links.owned(request.method ?? 'GET', id, part, body, response)
     if (kind === 'sessions') return sessions(request.method ?? 'GET', id, verb, url, body, response)
     if (kind === 'clusters') return clusters(request.method ?? 'GET', id, verb, body, response)
-    if (kind === 'tokens') return tokens(request.method ?? 'GET', id, verb, body, response)
+    if (kind === 'tokens') return tenants.tokens(request.method ?? 'GET', id, verb, url, body, response)
+    if (kind === 'projects') return tenants.projects(request.method ?? 'GET', id, url, body, response)
+    if (kind === 'audit') return tenants.audit(url, request.headers.accept ?? '', response)
     return problem(response, 404, 'not_found')
   }
 
@@ -259,30 +265,6 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
       scheduling: verb === 'drain' ? 'draining' : ((body.scheduling as Cluster['scheduling']) ?? 'open'),
     })
     return json(response, 200, state.clusters.get(id))
-  }
-
-  function tokens(method: string, id: string, verb: string, body: Body, response: ServerResponse): unknown {
-    if (!id && method === 'GET') return json(response, 200, list(state.tokens))
-    const base = state.tokens.find(token => token.id === id) ?? (state.tokens[0] as Token)
-    if (method === 'DELETE') {
-      state.tokens = state.tokens.map(token =>
-        token.id === id ? { ...token, status: 'revoked', revoked_at: new Date().toISOString() } : token,
-      )
-      return empty(response)
-    }
-    const made: Token = {
-      ...base,
-      ...(verb ? {} : body),
-      id: nextId('tok'),
-      created_at: new Date().toISOString(),
-      last_used_at: null,
-      status: 'active',
-      last4: '9f3k',
-      allowed_cidrs: null,
-      limits: {},
-    }
-    state.tokens = [made, ...state.tokens]
-    return json(response, 201, { ...made, token: 'vnc-sk-proj-main-ada-3fJq8Zt0W1nXk7Yb2LmP5RsVc9f3k' })
   }
 
   async function asset(path: string, response: ServerResponse): Promise<void> {

@@ -1,7 +1,8 @@
 /** A believable installation for pictures and tests. Times are relative to `now`, so that ages stay the same. */
 import type { PNG } from 'pngjs'
-import type { Cluster, Link, Me, Session, Template, Token } from '../src/api/contract.ts'
+import type { Cluster, Link, Me, Session, Template } from '../src/api/contract.ts'
 import type { FakeState } from './fake-api.ts'
+import { sampleAudit, sampleProjects, sampleTokens } from './sample-tenants.ts'
 
 const gib = 1024 ** 3
 
@@ -210,90 +211,6 @@ export function sampleTemplates(): Template[] {
   ]
 }
 
-export function sampleTokens(now: number): Token[] {
-  const at = (days: number) => new Date(now + days * 86_400_000).toISOString()
-  const base = {
-    object: 'token' as const,
-    project: 'prj_01main',
-    user: 'ada',
-    status: 'active' as const,
-    revoked_at: null,
-    grace_until: null,
-    rotated_from: null,
-    created_by: null,
-  }
-  return [
-    {
-      ...base,
-      id: 'tok_01ada',
-      name: 'ada, laptop',
-      scopes: ['admin'],
-      created_at: at(-40),
-      expires_at: null,
-      last_used_at: at(-0.001),
-      last4: 'x7q2',
-      allowed_cidrs: null,
-      limits: {},
-    },
-    {
-      ...base,
-      id: 'tok_02ci',
-      name: 'Nightly checkout test',
-      user: 'ci',
-      scopes: ['sessions:read', 'sessions:write', 'sessions:connect'],
-      created_at: at(-20),
-      expires_at: at(70),
-      last_used_at: at(-0.35),
-      last4: '0b1d',
-      allowed_cidrs: null,
-      limits: {},
-    },
-    {
-      ...base,
-      id: 'tok_03ag',
-      name: 'Price research agent',
-      user: 'agents',
-      scopes: ['sessions:read', 'sessions:write', 'sessions:connect', 'jobs:read'],
-      created_at: at(-12),
-      expires_at: at(3),
-      last_used_at: at(-0.02),
-      last4: 'm4zz',
-      allowed_cidrs: null,
-      limits: {},
-    },
-    {
-      ...base,
-      id: 'tok_04old',
-      name: 'Old build server',
-      user: 'ci',
-      scopes: ['jobs:write', 'jobs:read'],
-      status: 'rotated',
-      grace_until: at(0.5),
-      created_at: at(-80),
-      expires_at: at(10),
-      last_used_at: at(-1.4),
-      last4: 'k3k9',
-      allowed_cidrs: null,
-      limits: {},
-    },
-    {
-      ...base,
-      id: 'tok_05gone',
-      name: 'Trial of the visual regression suite with a very long name that nobody shortened',
-      user: 'grace',
-      scopes: ['sessions:read'],
-      status: 'revoked',
-      revoked_at: at(-3),
-      created_at: at(-30),
-      expires_at: at(60),
-      last_used_at: null,
-      last4: 'aa01',
-      allowed_cidrs: null,
-      limits: {},
-    },
-  ]
-}
-
 /** Secret of a link to watch `ses_01a`. */
 export const sampleSecret = `vnc-lk-${'sample'.padEnd(49, '0')}`
 
@@ -408,6 +325,8 @@ export function sampleState(now: number, pictures: readonly PNG[] = []): FakeSta
     clusters: new Map(sampleClusters(now).map(one => [one.id, one])),
     templates: sampleTemplates(),
     tokens: sampleTokens(now),
+    projects: sampleProjects(now),
+    audit: sampleAudit(now),
     pictures: new Map(
       pictures.length > 0
         ? shown.flatMap((one, index) =>

@@ -182,7 +182,31 @@ const scenes: readonly Scene[] = [
       await press('Make the token')(page)
     },
   },
-  { name: 'not-found', path: '/audit' },
+  {
+    name: 'token-revoke',
+    path: '/tokens?show=all',
+    act: async page => {
+      await page.getByRole('button', { name: 'Actions for Price research agent' }).click()
+      await page.getByRole('menuitem', { name: 'Revoke' }).click()
+    },
+  },
+  { name: 'projects', path: '/projects' },
+  { name: 'project-new', path: '/projects', act: press('New project') },
+  {
+    name: 'project-delete',
+    path: '/projects',
+    act: async page => {
+      await page.getByRole('button', { name: 'Actions for Atlas' }).click()
+      await page.getByRole('menuitem', { name: 'Delete' }).click()
+    },
+  },
+  {
+    name: 'audit',
+    path: '/audit',
+    act: async page => page.locator('.audit-open').nth(1).click(),
+  },
+  { name: 'audit-nothing', path: '/audit?actor=nobody' },
+  { name: 'not-found', path: '/nowhere' },
 ]
 
 function many(api: FakeApi, count: number): void {

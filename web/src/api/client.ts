@@ -1,7 +1,8 @@
 /** Every call the dashboard makes, one file per resource beside this one where there are many. */
-import type { Cluster, CreateSession, List, LiveEvent, Me, Scheduling, Session, Template, Ticket, Token } from './contract.ts'
+import type { Cluster, CreateSession, List, LiveEvent, Me, Scheduling, Session, Template, Ticket } from './contract.ts'
 import { type ClientParts, createHttp } from './http.ts'
 import { linkCalls } from './links.ts'
+import { tenantCalls } from './tenants.ts'
 
 export interface SessionFilter {
   /** Comma separated; also `active` and `ended`. */
@@ -17,10 +18,10 @@ export function createApi(parts: ClientParts) {
   const { send, json, maybe } = http
   const session = (id: string, rest = '') => `/v1/sessions/${encodeURIComponent(id)}${rest}`
   const cluster = (id: string, rest = '') => `/v1/clusters/${encodeURIComponent(id)}${rest}`
-  const token = (id: string, rest = '') => `/v1/tokens/${encodeURIComponent(id)}${rest}`
 
   return {
     ...linkCalls(http),
+    ...tenantCalls(http),
     login: (secret: string) => maybe('/v1/auth/login', { method: 'POST', body: { token: secret } }),
     logout: () => maybe('/v1/auth/logout', { method: 'POST' }),
     me: (signal?: AbortSignal) => json<Me>('/v1/me', { ...(signal ? { signal } : {}) }),
@@ -62,13 +63,5 @@ export function createApi(parts: ClientParts) {
         ? maybe<Cluster>(cluster(id, '/drain'), { method: 'POST' })
         : maybe<Cluster>(cluster(id), { method: 'PATCH', body: { scheduling } }),
     deleteCluster: (id: string) => maybe(cluster(id), { method: 'DELETE' }),
-
-    tokens: (cursor: string | null, signal?: AbortSignal) =>
-      json<List<Token>>('/v1/tokens', { query: { cursor, limit: 50 }, ...(signal ? { signal } : {}) }),
-    createToken: (body: { name: string; scopes: string[]; expires_in_seconds?: number | null }) =>
-      json<Token>('/v1/tokens', { method: 'POST', body }),
-    rotateToken: (id: string, grace_seconds: number) =>
-      json<Token>(token(id, '/rotate'), { method: 'POST', body: { grace_seconds } }),
-    revokeToken: (id: string) => maybe(token(id), { method: 'DELETE' }),
   }
 }

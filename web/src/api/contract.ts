@@ -3,6 +3,7 @@
  * error here.
  */
 import type { z } from 'zod'
+import type { AuditRecord as ApiAuditRecord } from '../../../api/audit/routes.ts'
 import type { Me as ApiMe } from '../../../api/auth/schema.ts'
 import type { Cluster as ApiCluster, Enrollment as ApiEnrollment } from '../../../api/clusters/schema.ts'
 import type {
@@ -11,9 +12,14 @@ import type {
   LinkWithUrl as ApiLinkWithUrl,
   SharedSession as ApiSharedSession,
 } from '../../../api/links/schema.ts'
+import type {
+  Project as ApiProject,
+  ProjectCreate as ApiProjectCreate,
+  ProjectPatch as ApiProjectPatch,
+} from '../../../api/projects/schema.ts'
 import type { Session as ApiSession, SessionCreate } from '../../../api/sessions/schema.ts'
 import type { Template as ApiTemplate } from '../../../api/templates/schema.ts'
-import type { Token as ApiToken } from '../../../api/tokens/schema.ts'
+import type { Token as ApiToken, TokenCreate as ApiTokenCreate } from '../../../api/tokens/schema.ts'
 
 export type Session = ApiSession
 export type SessionStatus = Session['status']
@@ -27,7 +33,13 @@ export type Cluster = ApiCluster & { enrollment?: Enrollment | null }
 export type Me = ApiMe
 export type Scope = Me['scopes'][number]
 /** `token`: the secret, only in the answer to create and rotate. */
+export type TokenCreate = z.input<typeof ApiTokenCreate>
 export type Token = ApiToken & { token?: string }
+
+export type AuditRecord = ApiAuditRecord
+export type Project = ApiProject
+export type ProjectCreate = ApiProjectCreate
+export type ProjectPatch = ApiProjectPatch
 
 export type Link = z.infer<typeof ApiLink>
 export type LinkCreate = z.input<typeof ApiLinkCreate>

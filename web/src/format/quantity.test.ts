@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { bytes, cores, count, ordinal } from './quantity.ts'
+import { amountOf, bytes, cores, count, ordinal, share } from './quantity.ts'
 
 test.each([
   [null, '–'],
@@ -40,4 +40,23 @@ test('ordinal', () => {
     '111th',
     '122nd',
   ])
+})
+
+test('share of a limit: none without one, full when nothing is allowed', () => {
+  expect([share(1, 4), share(9, 4), share(0, 0), share(1, null)]).toEqual([0.25, 1, 1, null])
+})
+
+test.each([
+  ['500m', 0.5],
+  ['2', 2],
+  ['1.5', 1.5],
+  ['2Gi', 2 * 1024 ** 3],
+  ['3G', 3e9],
+  ['0', 0],
+  ['', null],
+  ['2Xi', null],
+  ['-1', null],
+  [null, null],
+])('amountOf(%s) is %s', (quantity, amount) => {
+  expect(amountOf(quantity)).toBe(amount)
 })

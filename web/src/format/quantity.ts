@@ -26,3 +26,31 @@ export function ordinal(position: number): string {
   const suffix = tens >= 11 && tens <= 13 ? 'th' : (['th', 'st', 'nd', 'rd'][position % 10] ?? 'th')
   return `${position}${suffix}`
 }
+
+/** 0..1, or null where there is no limit to compare with. */
+export function share(used: number, limit: number | null | undefined): number | null {
+  if (limit === null || limit === undefined) return null
+  return limit <= 0 ? 1 : Math.min(1, Math.max(0, used / limit))
+}
+
+const factors: Record<string, number> = {
+  '': 1,
+  m: 1 / 1000,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  T: 1e12,
+  P: 1e15,
+  Ki: 1024,
+  Mi: 1024 ** 2,
+  Gi: 1024 ** 3,
+  Ti: 1024 ** 4,
+  Pi: 1024 ** 5,
+}
+
+/** A Kubernetes quantity as a number: `500m` is 0.5, `2Gi` is 2147483648; null for what is none. */
+export function amountOf(quantity: string | null | undefined): number | null {
+  const found = /^(\d+(?:\.\d+)?)([a-zA-Z]{0,2})$/.exec(quantity ?? '')
+  const factor = found ? factors[found[2] ?? ''] : undefined
+  return factor === undefined ? null : Number(found?.[1]) * factor
+}

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Cluster } from '../../api/contract.ts'
-import { clusterWord, nameFault, share } from './cluster-words.ts'
+import { clusterWord, nameFault } from './cluster-words.ts'
 
 test.each([
   ['pending', 'open', 'Waiting for its agent'],
@@ -12,17 +12,6 @@ test.each([
   ['upgrading', 'open', 'upgrading'],
 ] as const)('%s and %s is %s', (status, scheduling, word) => {
   expect(clusterWord({ status: status as Cluster['status'], scheduling }).word).toBe(word)
-})
-
-test('a share needs something to compare with', () => {
-  expect([share(3, 12), share(20, 10), share(null, 10), share(3, null), share(3, 0), share(0, 5)]).toEqual([
-    0.25,
-    1,
-    null,
-    null,
-    null,
-    0,
-  ])
 })
 
 test.each([

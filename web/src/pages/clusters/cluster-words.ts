@@ -11,12 +11,6 @@ export function clusterWord(cluster: Pick<Cluster, 'status' | 'scheduling'>): { 
   return { word: cluster.status, tone: 'quiet', moving: false }
 }
 
-/** 0..1, or null where there is no limit to compare with. */
-export function share(used: number | null | undefined, capacity: number | null | undefined): number | null {
-  if (used === null || used === undefined || !capacity) return null
-  return Math.min(1, Math.max(0, used / capacity))
-}
-
 /** What the API takes for a name; said before it is sent. */
 export function nameFault(name: string): string | null {
   if (!name.trim()) return 'Give it a name.'

@@ -9,6 +9,7 @@ import { fetched, gone } from '../../live/entities.ts'
 import { Button } from '../../parts/button.tsx'
 import { ConfirmDialog } from '../../parts/dialog.tsx'
 import { Menu, type MenuItem } from '../../parts/menu.tsx'
+import { Meter } from '../../parts/meter.tsx'
 import { Age, Ago } from '../../parts/moments.tsx'
 import { EmptyState, FailedState } from '../../parts/states.tsx'
 import { StatusBadge } from '../../parts/status-badge.tsx'
@@ -16,7 +17,7 @@ import { Link } from '../../router.tsx'
 import { PageHead } from '../../shell/shell.tsx'
 import { useClusters } from '../sessions/catalogue.ts'
 import { AddClusterDialog } from './add-cluster-dialog.tsx'
-import { clusterWord, pendingThenName, share } from './cluster-words.ts'
+import { clusterWord, pendingThenName } from './cluster-words.ts'
 
 type Asking = { what: 'add' } | { what: 'enroll' | 'drain' | 'remove'; cluster: Cluster }
 
@@ -174,9 +175,9 @@ function ClusterCard({ cluster, mayAdmin, onSchedule, onEnroll, onRemove }: Clus
       )}
       {load && (
         <div className="meters">
-          <Meter name="Sessions" used={load.sessions} capacity={room?.sessions} show={value => String(value)} />
-          <Meter name="CPU" used={load.cpu_millis_used} capacity={room?.cpu_millis} show={cores} />
-          <Meter name="Memory" used={load.memory_bytes_used} capacity={room?.memory_bytes} show={bytes} />
+          <Meter name="Sessions" used={load.sessions} limit={room?.sessions} show={value => String(value)} />
+          <Meter name="CPU" used={load.cpu_millis_used} limit={room?.cpu_millis} show={cores} />
+          <Meter name="Memory" used={load.memory_bytes_used} limit={room?.memory_bytes} show={bytes} />
         </div>
       )}
       {capabilities && (
@@ -213,42 +214,5 @@ function ClusterCard({ cluster, mayAdmin, onSchedule, onEnroll, onRemove }: Clus
         <Link to={`/sessions?cluster=${encodeURIComponent(cluster.id)}`}>Its sessions</Link>
       </footer>
     </li>
-  )
-}
-
-interface MeterProps {
-  name: string
-  used: number | null | undefined
-  capacity: number | null | undefined
-  show: (value: number) => string
-}
-
-function Meter({ name, used, capacity, show }: MeterProps) {
-  if (used === null || used === undefined) return null
-  const part = share(used, capacity)
-  return (
-    <div className="meter">
-      <div className="meter-words">
-        <span>{name}</span>
-        <span>
-          <strong>{show(used)}</strong>
-          {capacity ? ` of ${show(capacity)}` : ''}
-        </span>
-      </div>
-      {part !== null && (
-        // biome-ignore lint/a11y/useSemanticElements: a meter element cannot be styled alike in all browsers
-        <div
-          className="meter-track"
-          role="meter"
-          aria-label={name}
-          aria-valuemin={0}
-          aria-valuemax={100}
-          aria-valuenow={Math.round(part * 100)}
-          data-full={part >= 0.9 || undefined}
-        >
-          <span style={{ inlineSize: `${Math.round(part * 100)}%` }} />
-        </div>
-      )}
-    </div>
   )
 }

@@ -8,6 +8,8 @@ import { Dialog } from '../../parts/dialog.tsx'
 import { Field, Segmented, TextField } from '../../parts/form.tsx'
 import { Notice } from '../../parts/states.tsx'
 import { offeredScopes, presets, sameScopes, scopeWords } from './scope-words.ts'
+import { boundsRequest, noBounds } from './token-bounds.ts'
+import { Bounds, Owner } from './token-extras.tsx'
 import { bodyOfSpan, offeredSpans } from './token-spans.ts'
 
 interface NewTokenProps {
@@ -24,6 +26,9 @@ export function NewTokenDialog({ me, onMade, onClose }: NewTokenProps) {
   const [scopes, setScopes] = useState<readonly Scope[]>(usable[0]?.scopes ?? [])
   const [spans] = useState(() => offeredSpans(me, clock.now()))
   const [span, setSpan] = useState(spans.find(one => one.key === '2592000')?.key ?? spans[0]?.key ?? '')
+  const [bounds, setBounds] = useState(noBounds)
+  const [user, setUser] = useState('')
+  const [project, setProject] = useState('')
   const [busy, setBusy] = useState(false)
   const [faults, setFaults] = useState<ReadonlyMap<string, string>>(new Map())
   const groups = [...new Set(offered.map(scope => scopeWords[scope].group))]
@@ -33,9 +38,12 @@ export function NewTokenDialog({ me, onMade, onClose }: NewTokenProps) {
     event.preventDefault()
     if (!name.trim()) return setFaults(new Map([['name', 'Say what it is for: you will want to know when you revoke it.']]))
     if (scopes.length === 0) return setFaults(new Map([['scopes', 'A token without any scope can do nothing.']]))
+    const narrowed = boundsRequest(bounds)
+    if (narrowed.fault) return setFaults(new Map([['', narrowed.fault]]))
     setBusy(true)
     try {
-      onMade(await api.createToken({ name: name.trim(), scopes: [...scopes], ...bodyOfSpan(span) }))
+      const owner = { ...(user.trim() ? { user: user.trim() } : {}), ...(project ? { project } : {}) }
+      onMade(await api.createToken({ name: name.trim(), scopes: [...scopes], ...owner, ...narrowed.body, ...bodyOfSpan(span) }))
     } catch (error) {
       setBusy(false)
       setFaults(
@@ -45,7 +53,7 @@ export function NewTokenDialog({ me, onMade, onClose }: NewTokenProps) {
       )
     }
   }
-  const other = [...faults].filter(([field]) => field !== 'name' && field !== 'scopes')
+  const other = [...faults].filter(([field]) => !['name', 'scopes', 'user'].includes(field))
 
   return (
     <Dialog title="New token" onClose={onClose} wide light={false}>
@@ -111,6 +119,20 @@ export function NewTokenDialog({ me, onMade, onClose }: NewTokenProps) {
               </fieldset>
             ))}
           </div>
+          <Bounds draft={bounds} onDraft={changes => setBounds(current => ({ ...current, ...changes }))} />
+          {offered.includes('admin') && (
+            <Owner
+              me={me}
+              user={user}
+              onUser={text => {
+                setUser(text)
+                setFaults(new Map())
+              }}
+              fault={faults.get('user')}
+              project={project}
+              onProject={setProject}
+            />
+          )}
           {faults.get('scopes') && <Notice tone="bad">{faults.get('scopes')}</Notice>}
           {other.length > 0 && (
             <Notice tone="bad">{other.map(([field, words]) => (field ? `${field}: ${words}` : words)).join(' · ')}</Notice>

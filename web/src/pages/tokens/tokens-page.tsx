@@ -1,53 +1,45 @@
 /** Who and what may use the API, with what, and when it last did. */
 import { useState } from 'react'
 import type { Me, Token } from '../../api/contract.ts'
+import { usePages } from '../../api/use-pages.ts'
 import { useApp } from '../../app-context.tsx'
 import { count } from '../../format/quantity.ts'
 import type { Tone } from '../../format/session-words.ts'
 import { duration, shortDate, until } from '../../format/time.ts'
 import { Button } from '../../parts/button.tsx'
 import { ConfirmDialog } from '../../parts/dialog.tsx'
+import { Segmented, Switch } from '../../parts/form.tsx'
+import { LoadMore } from '../../parts/load-more.tsx'
 import { Menu } from '../../parts/menu.tsx'
 import { Ago } from '../../parts/moments.tsx'
 import { EmptyState, FailedState, Skeleton } from '../../parts/states.tsx'
 import { StatusBadge } from '../../parts/status-badge.tsx'
+import { useSearch } from '../../router.tsx'
 import { PageHead } from '../../shell/shell.tsx'
-import { useAsked } from '../sessions/catalogue.ts'
 import { NewTokenDialog } from './new-token-dialog.tsx'
 import { RotateDialog } from './rotate-dialog.tsx'
+import { scopeWords } from './scope-words.ts'
 import { SecretDialog } from './secret-dialog.tsx'
+import { boundsWords } from './token-bounds.ts'
 
 type Asking = { what: 'new' } | { what: 'secret'; token: Token } | { what: 'rotate' | 'revoke'; token: Token }
 
+type Shown = 'active' | 'ended' | 'all'
+
 export function TokensPage({ me }: { me: Me }) {
   const { api, clock, toasts } = useApp()
-  const [version, setVersion] = useState(0)
-  const [older, setOlder] = useState<{ tokens: readonly Token[]; cursor: string | null } | null>(null)
+  const search = useSearch()
+  const shown = (search.get('show') || 'active') as Shown
   const [asking, setAsking] = useState<Asking | null>(null)
-  const first = useAsked(
-    null,
-    signal => api.tokens(null, signal).then(page => page as Awaited<ReturnType<typeof api.tokens>> | null),
-    `tokens ${version}`,
+  const [leaked, setLeaked] = useState(false)
+  const tokens = usePages(`tokens ${shown}`, (cursor, signal) =>
+    api.tokens({ status: shown === 'all' ? '' : shown }, cursor, signal),
   )
-  const tokens = [...(first.value?.data ?? []), ...(older?.tokens ?? [])]
-  const cursor = older ? older.cursor : (first.value?.next_cursor ?? null)
-  const reload = () => {
-    setOlder(null)
-    setVersion(count => count + 1)
-  }
-
-  async function loadMore() {
-    try {
-      const page = await api.tokens(cursor)
-      setOlder({ tokens: [...(older?.tokens ?? []), ...page.data], cursor: page.next_cursor })
-    } catch (error) {
-      toasts.failed('No more could be loaded', error)
-    }
-  }
+  const { reload } = tokens
 
   async function revoke(token: Token) {
     try {
-      await api.revokeToken(token.id)
+      await api.revokeToken(token.id, leaked)
       toasts.say(`“${token.name}” was revoked. Its open streams end within seconds.`)
       reload()
     } catch (error) {
@@ -55,6 +47,10 @@ export function TokensPage({ me }: { me: Me }) {
     }
   }
 
+  const askRevoke = (token: Token) => {
+    setLeaked(false)
+    setAsking({ what: 'revoke', token })
+  }
   const now = clock.now()
   const mine = me.token.id
   const create = (
@@ -66,15 +62,33 @@ export function TokensPage({ me }: { me: Me }) {
     <>
       <PageHead
         title="Tokens"
-        summary={first.value ? `${count(tokens.length, 'token')}${cursor ? ' and more' : ''}` : 'Keys to the API.'}
+        summary={
+          tokens.phase === 'ready'
+            ? `${count(tokens.items.length, 'token')}${tokens.more ? ' and more' : ''}`
+            : 'Keys to the API.'
+        }
       >
         {create}
       </PageHead>
-      {first.phase === 'failed' && first.error ? (
-        <FailedState error={first.error} onRetry={first.retry} />
-      ) : first.phase === 'ready' && tokens.length === 0 ? (
-        <EmptyState title="No tokens" action={create}>
-          Make one for each person or script, so that each can be revoked alone.
+      <div className="filters">
+        <Segmented<Shown>
+          label="Which tokens"
+          chosen={shown}
+          onChoose={key => search.set({ show: key === 'active' ? '' : key })}
+          choices={[
+            { key: 'active', label: 'Valid' },
+            { key: 'ended', label: 'Ended' },
+            { key: 'all', label: 'All' },
+          ]}
+        />
+      </div>
+      {tokens.phase === 'failed' && tokens.error ? (
+        <FailedState error={tokens.error} onRetry={reload} />
+      ) : tokens.phase === 'ready' && tokens.items.length === 0 ? (
+        <EmptyState title={shown === 'ended' ? 'No token has ended' : 'No tokens'} action={shown !== 'ended' && create}>
+          {shown === 'ended'
+            ? 'Expired and revoked tokens are listed here.'
+            : 'Make one for each person or script, so that each can be revoked alone.'}
         </EmptyState>
       ) : (
         <div className="table-frame">
@@ -92,8 +106,8 @@ export function TokensPage({ me }: { me: Me }) {
               </tr>
             </thead>
             <tbody>
-              {first.phase === 'loading' &&
-                tokens.length === 0 &&
+              {tokens.phase === 'loading' &&
+                tokens.items.length === 0 &&
                 ['a', 'b', 'c'].map(key => (
                   <tr key={key}>
                     <td colSpan={6}>
@@ -101,7 +115,7 @@ export function TokensPage({ me }: { me: Me }) {
                     </td>
                   </tr>
                 ))}
-              {tokens.map(token => {
+              {tokens.items.map(token => {
                 const state = tokenState(token, now)
                 return (
                   <tr key={token.id} data-over={state.over || undefined}>
@@ -110,17 +124,19 @@ export function TokensPage({ me }: { me: Me }) {
                       <span className="faint">
                         {token.user}
                         {token.last4 && <span className="mono"> …{token.last4}</span>}
+                        {token.project !== me.project.id && ` · ${token.project}`}
                         {token.id === mine && ' · the one you use now'}
                       </span>
                     </td>
                     <td data-label="Scopes">
                       <ul className="chips">
                         {token.scopes.map(scope => (
-                          <li key={scope} className="chip mono">
+                          <li key={scope} className="chip mono" title={scopeWords[scope]?.words}>
                             {scope}
                           </li>
                         ))}
                       </ul>
+                      {boundsWords(token) && <span className="faint">{boundsWords(token)}</span>}
                     </td>
                     <td data-label="Last used">
                       <Ago at={token.last_used_at} />
@@ -143,7 +159,7 @@ export function TokensPage({ me }: { me: Me }) {
                                   },
                                 ]
                               : []),
-                            { label: 'Revoke', icon: 'end', danger: true, onPick: () => setAsking({ what: 'revoke', token }) },
+                            { label: 'Revoke', icon: 'end', danger: true, onPick: () => askRevoke(token) },
                           ]}
                         />
                       )}
@@ -155,11 +171,7 @@ export function TokensPage({ me }: { me: Me }) {
           </table>
         </div>
       )}
-      {cursor && (
-        <div className="load-more">
-          <Button onClick={() => void loadMore()}>Load more</Button>
-        </div>
-      )}
+      <LoadMore pages={tokens} />
       {asking?.what === 'new' && (
         <NewTokenDialog
           me={me}
@@ -192,6 +204,12 @@ export function TokensPage({ me }: { me: Me }) {
             Whatever uses it stops working at once, open screens and scripts too.
             {asking.token.id === mine && ' You are signed in with it: you will be signed out.'}
           </p>
+          <Switch
+            label="It leaked"
+            hint="Revokes also the tokens it was rotated from or into."
+            on={leaked}
+            onSwitch={setLeaked}
+          />
         </ConfirmDialog>
       )}
     </>
