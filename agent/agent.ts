@@ -145,7 +145,9 @@ function withPolicy(can: Awaited<ReturnType<Runtime['capabilities']>>, policy: P
   return {
     ...can,
     kinds: can.kinds.filter(kind => policy.kinds?.includes(kind) ?? true),
-    features: can.features.filter(feature => !policy.featuresOff.includes(feature)),
+    features: can.features.filter(
+      feature => ![feature, feature === 'exec' ? 'terminal' : feature].some(word => policy.featuresOff.includes(word)),
+    ),
     capacity: { ...can.capacity, sessions: Math.min(can.capacity.sessions, policy.maxSessions) },
   }
 }

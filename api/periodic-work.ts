@@ -8,6 +8,8 @@ import { sweepJobs, sweepOldJobs } from './jobs/sweep.ts'
 import type { Log, Tunnel } from './platform.ts'
 import { sweepStale } from './retention.ts'
 import { sweepOld, sweepSessions } from './sessions/sweep.ts'
+import { sweepOldTerminals } from './terminals/observe.ts'
+import { sweepTerminals } from './terminals/sweep.ts'
 
 export interface PeriodicEnv {
   db: Db
@@ -28,6 +30,8 @@ export interface PeriodicWork {
 export const periodicWork: readonly PeriodicWork[] = [
   { name: 'session_sweep', everyMs: 2_000, run: sweepSessions },
   { name: 'job_sweep', everyMs: 2_000, run: sweepJobs },
+  { name: 'terminal_sweep', everyMs: 5_000, run: sweepTerminals },
+  { name: 'old_terminals', everyMs: 900_000, run: ({ db }) => sweepOldTerminals(db) },
   { name: 'retention', everyMs: 300_000, run: sweepOld },
   { name: 'job_retention', everyMs: 300_000, run: sweepOldJobs },
   { name: 'stale', everyMs: 900_000, run: ({ db }) => sweepStale(db) },

@@ -17,6 +17,7 @@ import type { RequestMeter } from './status/request-meter.ts'
 import { mountStatus } from './status/routes.ts'
 import { mountStreams } from './streams/routes.ts'
 import { mountTemplates } from './templates/routes.ts'
+import { mountTerminals } from './terminals/routes.ts'
 import { mountTokens } from './tokens/routes.ts'
 import { mountViewers } from './viewers/routes.ts'
 import { mountVolumes } from './volumes/routes.ts'
@@ -42,6 +43,7 @@ export const resources: readonly Mount[] = [
   mountEvents,
   mountLinks,
   mountVolumes,
+  mountTerminals,
   mountJobs,
   mountSecrets,
   mountAudit,

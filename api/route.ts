@@ -14,7 +14,7 @@ import { refuseOutsideBounds } from './tokens/token-limits.ts'
 
 /**
  * A scope; `token`: any valid token; `public`: nobody is asked; `agent`: checked by the handler against the agent's key;
- * `ticket`: a token with `sessions:connect`, or a one-time ticket, checked by the handler.
+ * `ticket`: a token with `sessions:connect` (terminals: `exec`), or a one-time ticket, checked by the handler.
  */
 export type Access = Scope | 'token' | 'public' | 'agent' | 'ticket'
 

@@ -21,8 +21,10 @@ import {
 import type { AgentCapabilities, AgentLoad } from '../agent/protocol/link-messages.ts'
 import type { Display, PodView, SessionSpec } from '../agent/protocol/session-spec.ts'
 import { digest, instant, now, xid8 } from './columns.ts'
+import { terminals } from './terminal-tables.ts'
 
 export * from './job-tables.ts'
+export * from './terminal-tables.ts'
 
 /** null: no limit. Storage and memory in bytes, cpu in millicores. */
 export interface Quotas {
@@ -306,9 +308,9 @@ export const tickets = pgTable(
   'tickets',
   {
     hash: digest('hash').primaryKey(),
-    session_id: text('session_id')
-      .notNull()
-      .references(() => sessions.id, { onDelete: 'cascade' }),
+    /** null: of a terminal in a job. */
+    session_id: text('session_id').references(() => sessions.id, { onDelete: 'cascade' }),
+    terminal_id: text('terminal_id').references((): AnyPgColumn => terminals.id, { onDelete: 'cascade' }),
     project_id: text('project_id').notNull(),
     token_id: text('token_id').references(() => tokens.id, { onDelete: 'cascade' }),
     user_id: text('user_id').notNull(),
@@ -352,6 +354,7 @@ export const grants = pgTable(
     id: text('id').primaryKey(),
     project_id: text('project_id').notNull(),
     session_id: text('session_id').notNull(),
+    terminal_id: text('terminal_id'),
     cluster_id: text('cluster_id').notNull(),
     token_id: text('token_id'),
     user_id: text('user_id').notNull(),

@@ -9,6 +9,7 @@ import type { DesiredJob } from '#protocol/job-spec.ts'
 import type { DesiredSession } from '#protocol/session-spec.ts'
 import type { ApiConfig } from '../config.ts'
 import { desiredPageBytes, jobsSince } from '../jobs/desired.ts'
+import { endedTerminals } from '../terminals/ended.ts'
 
 /** Locks the cluster row until the transaction ends and answers its next number. */
 export async function takeSeq(tx: Sql, cluster: string): Promise<number> {
@@ -25,6 +26,8 @@ export interface DesiredPage {
   items: DesiredSession[]
   /** Volumes whose files should go; a page may repeat what one before it said. */
   deletedVolumes: string[]
+  /** Terminals that should no longer run. */
+  endedTerminals?: string[]
   jobs: DesiredJob[]
   /** Everything up to here is in this page or the ones before. */
   seq: number
@@ -61,6 +64,7 @@ export async function desiredSince(
         .where(and(eq(volumes.cluster_id, cluster), eq(volumes.desired, 'deleted'), gt(volumes.change_seq, seq)))
       return {
         deletedVolumes: gone.map(volume => volume.id),
+        endedTerminals: await endedTerminals(tx, cluster, seq),
         items: page.sessions.map(({ row, ttl_ms }) => desiredItem(row, ttl_ms === null ? null : Number(ttl_ms))),
         jobs: page.jobs,
         seq: page.complete ? (at?.seq ?? seq) : page.seq,

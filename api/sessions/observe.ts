@@ -8,9 +8,11 @@ import { clusters, type SessionStatus, sessions, type TerminationReason, volumes
 import type { ObservedJob } from '#protocol/job-spec.ts'
 import type { AgentLoad } from '#protocol/link-messages.ts'
 import type { ObservedSession } from '#protocol/session-spec.ts'
+import type { ObservedTerminal } from '#protocol/terminal-frames.ts'
 import { emitEvent } from '../events/emit.ts'
 import { applyJobs } from '../jobs/observe.ts'
 import type { Log } from '../platform.ts'
+import { applyTerminals } from '../terminals/observe.ts'
 import { isFinal, type LifecycleEvent, lifecycle } from './lifecycle.ts'
 import { sessionForEvent } from './read.ts'
 import type { SessionRow } from './view.ts'
@@ -23,6 +25,7 @@ export interface ClusterReport {
   items: ObservedSession[]
   /** Deleted volumes whose files are gone. */
   absentVolumes: string[]
+  terminals?: ObservedTerminal[] | undefined
   jobs: ObservedJob[]
   load: AgentLoad
 }
@@ -44,6 +47,7 @@ export async function applyReport(env: { db: Db; log: Log; origin: string }, rep
     if (!fenced) return { applied: false, settled: [] }
     const now = new Date(fenced.now).getTime()
     await forgetVolumes(tx, report)
+    await applyTerminals(tx, report, env.origin)
     const settled: string[] = []
     if (report.items.length > 0) {
       const rows = await tx

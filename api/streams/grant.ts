@@ -67,12 +67,14 @@ export async function grantStream(ctx: Ctx, { row, online }: Found, wish: GrantW
 export interface GrantRow extends Omit<StreamGrant, 'id' | 'key' | 'remainingMs'> {
   id?: string
   project: string
+  /** Ends with this terminal. */
+  terminal?: string
   /** Writes what the audit should say, in the grant's transaction. */
   audit: (tx: Tx, stream: string) => Promise<void>
 }
 
 /** Writes the row that stands behind a stream. `session` is what is reached: a session, or a volume. */
-export async function writeGrant(ctx: Ctx, { project, audit, ...rest }: GrantRow): Promise<StreamGrant> {
+export async function writeGrant(ctx: Ctx, { project, audit, terminal, ...rest }: GrantRow): Promise<StreamGrant> {
   const key = mintSecret('st')
   const id = rest.id ?? newId('str')
   const holder = holderOf(ctx)
@@ -83,6 +85,7 @@ export async function writeGrant(ctx: Ctx, { project, audit, ...rest }: GrantRow
       id,
       project_id: project,
       session_id: rest.session,
+      terminal_id: terminal ?? null,
       cluster_id: rest.cluster,
       ...holder,
       kind: rest.kind,

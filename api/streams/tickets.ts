@@ -72,6 +72,7 @@ export async function createTicket(ctx: Ctx, sessionId: string, input: z.infer<t
 }
 
 export interface Redeemed {
+  /** The session, or the job, that it reaches into. */
   session: string
   project: string
   user: string
@@ -85,13 +86,15 @@ export interface Redeemed {
 export async function redeemTicket(
   ctx: Ctx,
   secret: string,
-  want: { session: string; stream: TicketStream; port?: number },
+  want: { session: string; stream: TicketStream; port?: number } | { terminal: string; stream: 'terminal' },
 ): Promise<Redeemed> {
   const refused = new Problem('unauthorized', 'The ticket is unknown, used, expired, or for another stream.')
   if (!isSecret('tk', secret)) throw refused
   const hash = await ctx.sha256(secret)
+  const [column, target] = 'terminal' in want ? [tickets.terminal_id, want.terminal] : [tickets.session_id, want.session]
+  const port = 'port' in want ? (want.port ?? null) : null
   const rows = await ctx.db.execute<{
-    session_id: string
+    session_id: string | null
     project_id: string
     user_id: string
     token_id: string | null
@@ -101,7 +104,7 @@ export async function redeemTicket(
     allowed_cidrs: string[] | null
   }>(sql`
     update tickets set used_at = clock_timestamp()
-    where hash = ${hash} and session_id = ${want.session} and stream = ${want.stream} and port is not distinct from ${want.port ?? null}
+    where hash = ${hash} and ${sql.identifier(column.name)} = ${target} and stream = ${want.stream} and port is not distinct from ${port}
       and used_at is null and expires_at > clock_timestamp()
       and (token_id is null or exists (
         select 1 from tokens t join projects p on p.id = t.project_id where t.id = tickets.token_id and t.revoked_at is null and p.suspended_at is null
@@ -113,7 +116,7 @@ export async function redeemTicket(
   // Whoever holds a link sits where the link's maker does not.
   if (row.allowed_cidrs && row.link_id === null && !isWithin(ctx.address, row.allowed_cidrs)) throw refused
   return {
-    session: row.session_id,
+    session: row.session_id ?? target,
     project: row.project_id,
     user: row.user_id,
     token: row.token_id,

@@ -26,18 +26,7 @@ export async function openViewer(
   stream: TicketStream,
   port?: number,
 ): Promise<Response> {
-  if (request.headers.get('upgrade')?.toLowerCase() !== 'websocket') {
-    throw new Problem('upgrade_required', 'This address speaks WebSocket.', {
-      headers: { upgrade: 'websocket', connection: 'Upgrade' },
-    })
-  }
-  const offered = (request.headers.get('sec-websocket-protocol') ?? '')
-    .split(',')
-    .map(word => word.trim())
-    .filter(Boolean)
-  const url = new URL(request.url)
-  refuseTokenInUrl(url)
-  const ticket = offered.find(word => word.startsWith('ticket.'))?.slice('ticket.'.length) ?? url.searchParams.get('ticket')
+  const { offered, ticket } = readUpgrade(request)
   const { viewer, role, id } = ticket !== null ? await byTicket(ctx, ticket, sessionId, stream, port) : byToken(ctx)
 
   let found = await findSession(viewer, sessionId)
@@ -58,6 +47,23 @@ export async function openViewer(
   const grant = await grantStream(viewer, found, { kind: stream, role, target, audited: true, ...(id ? { id } : {}) })
   const echo = offered.find(word => word === 'binary') ?? null
   return ctx.tunnel.openViewer(request, grant, echo)
+}
+
+/** The subprotocols a viewer offers, and its ticket if it has one. */
+export function readUpgrade(request: Request): { offered: string[]; ticket: string | null } {
+  if (request.headers.get('upgrade')?.toLowerCase() !== 'websocket') {
+    throw new Problem('upgrade_required', 'This address speaks WebSocket.', {
+      headers: { upgrade: 'websocket', connection: 'Upgrade' },
+    })
+  }
+  const offered = (request.headers.get('sec-websocket-protocol') ?? '')
+    .split(',')
+    .map(word => word.trim())
+    .filter(Boolean)
+  const url = new URL(request.url)
+  refuseTokenInUrl(url)
+  const ticket = offered.find(word => word.startsWith('ticket.'))?.slice('ticket.'.length) ?? url.searchParams.get('ticket')
+  return { offered, ticket }
 }
 
 function byToken(ctx: Ctx): { viewer: Ctx; role: 'control'; id: null } {

@@ -82,16 +82,18 @@ export class DesiredFeed {
     while (this.unacked.length < maxUnacked && this.port.open()) {
       const page = await this.port.read(this.sentSeq, pageSize)
       this.sentSeq = page.seq
-      if (page.items.length > 0 || page.deletedVolumes.length > 0 || page.jobs.length > 0) {
+      const more = beside(page)
+      if (page.items.length > 0 || Object.keys(more).length > 0) {
         this.unacked.push({ seq: page.seq, at: this.port.now() })
-        await this.port.send({ type: 'delta', seq: page.seq, items: page.items, ...beside(page) })
+        await this.port.send({ type: 'delta', seq: page.seq, items: page.items, ...more })
       }
       if (page.complete) return
     }
   }
 }
 
-const beside = ({ deletedVolumes, jobs }: DesiredPage) => ({
+const beside = ({ deletedVolumes, jobs, endedTerminals = [] }: DesiredPage) => ({
   ...(deletedVolumes.length > 0 ? { deleted_volumes: deletedVolumes } : {}),
   ...(jobs.length > 0 ? { jobs } : {}),
+  ...(endedTerminals.length > 0 ? { ended_terminals: endedTerminals } : {}),
 })

@@ -83,6 +83,8 @@ export async function endedGrants(db: Db, replica: string): Promise<{ id: string
         when g.link_id is not null and (l.id is null or l.revoked_at is not null or l.expires_at <= clock_timestamp()) then 'revoked'
         when p.id is null or p.suspended_at is not null then 'revoked'
         when t.expires_at <= clock_timestamp() or t.grace_until <= clock_timestamp() then 'token_ended'
+        -- One that ended by itself can be read to its last word: the agent closes it.
+        when g.terminal_id is not null and (m.id is null or m.deleted_at is not null or m.cause = 'token_ended') then 'target_ended'
         when s.id is null and v.id is null then 'target_ended'
         -- Logs and files may be read also of what ended.
         when g.kind not in ('http', 'logs') and (s.desired = 'deleted' or s.ended_at is not null) then 'target_ended'
@@ -93,6 +95,7 @@ export async function endedGrants(db: Db, replica: string): Promise<{ id: string
       left join projects p on p.id = g.project_id
       left join sessions s on s.id = g.session_id
       left join volumes v on v.id = g.session_id
+      left join terminals m on m.id = g.terminal_id
       where g.replica_id = ${replica} and g.closed_at is null
     ) as looked where word is not null`)
   return [...rows]

@@ -3,6 +3,7 @@
 import type { DesiredJob, ObservedJob } from '#protocol/job-spec.ts'
 import type { AgentCapabilities, AgentLoad, AgentMessage } from '#protocol/link-messages.ts'
 import type { DesiredSession, ObservedSession } from '#protocol/session-spec.ts'
+import type { ObservedTerminal } from '#protocol/terminal-frames.ts'
 import type { Log } from '../platform.ts'
 
 export interface LinkSocket {
@@ -42,6 +43,7 @@ export interface ClusterState {
 export interface DesiredPage {
   items: DesiredSession[]
   deletedVolumes: string[]
+  endedTerminals?: string[]
   jobs: DesiredJob[]
   seq: number
   complete: boolean
@@ -54,6 +56,7 @@ export interface LinkReport {
   complete: boolean
   items: ObservedSession[]
   absentVolumes: string[]
+  terminals?: ObservedTerminal[] | undefined
   jobs: ObservedJob[]
   load: AgentLoad
 }

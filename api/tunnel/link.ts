@@ -186,10 +186,29 @@ export class ControlLink {
     void this.feed.pump()
   }
 
-  private async takeReport({ epoch, seq, complete, items, absent_volumes, jobs, load }: z.infer<typeof Report>): Promise<void> {
+  private async takeReport({
+    epoch,
+    seq,
+    complete,
+    items,
+    absent_volumes,
+    terminals,
+    jobs,
+    load,
+  }: z.infer<typeof Report>): Promise<void> {
     const { cluster } = this.agent
     if (epoch !== this.epoch) return this.deps.log.warn('report_of_other_epoch', { cluster, epoch, ours: this.epoch })
-    const report = { cluster, epoch, seq, complete, items, absentVolumes: absent_volumes ?? [], jobs: jobs ?? [], load }
+    const report = {
+      cluster,
+      epoch,
+      seq,
+      complete,
+      items,
+      absentVolumes: absent_volumes ?? [],
+      terminals,
+      jobs: jobs ?? [],
+      load,
+    }
     const { applied, settled } = await this.patiently(() => this.deps.report(report))
     if (!applied) {
       const state = await this.patiently(() => this.deps.store.state(cluster))
