@@ -20,6 +20,11 @@ export const ApiConfig = z.object({
   loginsPerMinute: z.int().min(1).default(30),
   /** What secrets are sealed with (sealing.ts): the first seals, all open. */
   secretsKeys: z.array(z.string().min(32)).default([]),
+  /** Where the agent's and sessions' images are, `PREFIX:TAG`; absent: the install command leaves the chart's default. */
+  agentImages: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9.:/_-]*:[A-Za-z0-9_][A-Za-z0-9_.-]*$/, 'must look like registry.example/porthole:1.0')
+    .optional(),
   version: z.string(),
 })
 export type ApiConfig = z.infer<typeof ApiConfig>

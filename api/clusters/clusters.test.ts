@@ -124,6 +124,14 @@ describe('registering', () => {
     const commands = installCommands('https://porthole.example:8443', 'vnc-join-abc')
     for (const line of Object.values(commands)) expect(line).toMatch(/^[\w =:/.-]+$/)
   })
+
+  it('name the images where the operator said they are', () => {
+    const plain = installCommands('https://porthole.example', 'vnc-join-abc').kubernetes
+    expect(plain).not.toContain('images.')
+    expect(installCommands('https://porthole.example', 'vnc-join-abc', 'registry.example:5000/a/porthole:1.0').kubernetes).toBe(
+      `${plain} --set images.prefix=registry.example:5000/a/porthole --set images.tag=1.0`,
+    )
+  })
 })
 
 describe('who sees and changes which', () => {

@@ -17,16 +17,18 @@ export async function newEnrollment(tx: Sql, ctx: Ctx, cluster: string, seconds:
       expires_at: sql`clock_timestamp() + make_interval(secs => ${seconds})`,
     })
     .returning({ expires_at: enrollments.expires_at })
-  const commands = installCommands(ctx.origin, token)
+  const commands = installCommands(ctx.origin, token, ctx.config.agentImages)
   return { token, expires_at: row!.expires_at.toISOString(), command: commands.kubernetes, commands }
 }
 
-/** Neither an origin nor a token can hold a character that a shell reads otherwise. */
-export function installCommands(origin: string, token: string): Enrollment['commands'] {
+/** Neither an origin nor a token nor an image's name can hold a character that a shell reads otherwise. */
+export function installCommands(origin: string, token: string, images?: string): Enrollment['commands'] {
+  const tagAt = images?.lastIndexOf(':') ?? -1
+  const where = images ? ` --set images.prefix=${images.slice(0, tagAt)} --set images.tag=${images.slice(tagAt + 1)}` : ''
   return {
     kubernetes:
       'helm install porthole-agent deploy/helm/porthole-agent --namespace porthole-system --create-namespace' +
-      ` --set url=${origin} --set joinToken=${token}`,
+      ` --set url=${origin} --set joinToken=${token}${where}`,
     local: `PORTHOLE_URL=${origin} PORTHOLE_JOIN_TOKEN=${token} PORTHOLE_RUNTIME=local npm run agent`,
   }
 }

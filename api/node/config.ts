@@ -22,6 +22,7 @@ const Environment = z.object({
   DATABASE_POOL: z.preprocess(unset, z.coerce.number().int().min(2).max(200).default(12)),
   DATA_DIR: z.preprocess(unset, z.string().default('.porthole')),
   PUBLIC_URL: z.preprocess(unset, z.string().optional()),
+  AGENT_IMAGES: z.preprocess(unset, z.string().optional()),
   REPLICA_URL: z.preprocess(unset, z.url({ protocol: /^https?$/, error: 'must be an http(s) address' }).optional()),
   /** How long the audit is kept. */
   AUDIT_DAYS: z.preprocess(unset, z.coerce.number().int().min(1).max(36_500).default(auditDays)),
@@ -60,6 +61,7 @@ export function readSettings(env: Record<string, string | undefined>, version: s
   const faults = parsed.success ? [] : parsed.error.issues.map(issue => `${issue.path.join('.')}: ${issue.message}`)
   const api = ApiConfig.safeParse({
     ...(unset(env.PUBLIC_URL) === undefined ? {} : { publicUrl: env.PUBLIC_URL }),
+    ...(unset(env.AGENT_IMAGES) === undefined ? {} : { agentImages: env.AGENT_IMAGES }),
     ...(parsed.success ? { allowedOrigins: parsed.data.ALLOWED_ORIGINS, secretsKeys: parsed.data.SECRETS_KEY } : {}),
     version,
   })
@@ -80,4 +82,4 @@ export function readSettings(env: Record<string, string | undefined>, version: s
   }
 }
 
-const envName: Record<string, string> = { publicUrl: 'PUBLIC_URL', allowedOrigins: 'ALLOWED_ORIGINS' }
+const envName: Record<string, string> = { publicUrl: 'PUBLIC_URL', agentImages: 'AGENT_IMAGES', allowedOrigins: 'ALLOWED_ORIGINS' }

@@ -40,6 +40,8 @@ export interface SessionsNamespace {
   environment: Record<string, string>
   config: KubeConfig
   objects: KubeObject[]
+  /** Applies what `sessionsNamespace` left out: the agent itself, as a pod. */
+  deploy(): Promise<void>
   /** `pods/ses-a-g1`, …: everything of ours in the sessions' namespace. */
   left(): Promise<string[]>
   dispose(): Promise<void>
@@ -65,6 +67,9 @@ export async function sessionsNamespace(values: Values = {}): Promise<SessionsNa
     objects,
     environment: policy.data as Record<string, string>,
     config: agentConfig(await tokenOf(admin, account, system)),
+    async deploy() {
+      for (const object of objects) if (object.kind === 'Deployment') await admin.apply(object)
+    },
     async left() {
       const kinds = ['api/v1 pods', 'api/v1 persistentvolumeclaims', 'apis/networking.k8s.io/v1 networkpolicies']
       const found: string[] = []

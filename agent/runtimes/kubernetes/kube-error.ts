@@ -37,6 +37,13 @@ export function isKubeError(error: unknown, status: number, reason?: string): er
   return error instanceof KubeError && error.status === status && (reason === undefined || error.reason === reason)
 }
 
+/** What was read is not what is there now: another version, another object of that name, or none. */
+export function isOvertaken(error: unknown): boolean {
+  const { status, message } = error instanceof KubeError ? error : { status: -1, message: '' }
+  // A patch that names another object's uid is called invalid, not a conflict.
+  return status === 404 || status === 409 || (status === 422 && /metadata\.uid/.test(message))
+}
+
 function parseStatus(text: string): KubeStatus | null {
   try {
     const value = JSON.parse(text) as KubeStatus

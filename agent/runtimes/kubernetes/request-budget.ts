@@ -22,7 +22,8 @@ interface Waiting {
   drop: () => void
 }
 
-export const budgetDefaults = { perSecond: 5, burst: 10 } as const
+/** A session costs five requests to make and four to end: this is some four of either a second, and no load to an API server. */
+export const budgetDefaults = { perSecond: 20, burst: 40 } as const
 
 export class RequestBudget {
   private readonly clock: Clock

@@ -5,7 +5,7 @@
 import type { SessionSpec } from '#protocol/session-spec.ts'
 import { claimFor } from './claims.ts'
 import type { ClusterObjects } from './cluster-objects.ts'
-import { isKubeError } from './kube-error.ts'
+import { isKubeError, isOvertaken } from './kube-error.ts'
 import { annotation, label, ownLabels, specHash } from './labels.ts'
 import { sessionPolicySpec } from './network-policy.ts'
 import { CannotRun, sessionPod } from './pod-spec.ts'
@@ -103,7 +103,7 @@ async function ensurePolicy(objects: ClusterObjects, policy: NetworkPolicy, sign
       await objects.patch('networkpolicies', name!, { metadata: { uid, labels }, spec: policy.spec }, signal)
       return
     } catch (error) {
-      if (!isKubeError(error, 404) && !isKubeError(error, 409)) throw error
+      if (!isOvertaken(error)) throw error
     }
   }
 }

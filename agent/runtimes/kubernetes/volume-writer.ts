@@ -1,6 +1,6 @@
 /** One writer at a time: a volume's claim carries the session that writes to it, changed by compare-and-set. */
 import type { ClusterObjects } from './cluster-objects.ts'
-import { isKubeError } from './kube-error.ts'
+import { isOvertaken } from './kube-error.ts'
 import { annotation, carries, label, ownLabels, selectorText } from './labels.ts'
 import { podEnding } from './pod-ending.ts'
 import { CannotRun } from './pod-spec.ts'
@@ -30,7 +30,7 @@ export async function claimVolume(
       return
     } catch (error) {
       // Somebody else was faster: look again at who holds it now.
-      if (!isKubeError(error, 409) && !isKubeError(error, 404)) throw error
+      if (!isOvertaken(error)) throw error
     }
   }
 }
@@ -40,7 +40,7 @@ export async function releaseVolume(objects: ClusterObjects, name: string, sessi
   const there = await objects.find<Claim>('persistentvolumeclaims', name, signal)
   if (there?.metadata?.annotations?.[annotation.writer] !== session) return
   await setWriter(objects, there, null, signal).catch(error => {
-    if (!isKubeError(error, 409) && !isKubeError(error, 404)) throw error
+    if (!isOvertaken(error)) throw error
   })
 }
 

@@ -1,0 +1,206 @@
+/**
+ * A whole installation with a real cluster: the API on this machine, the agent as a pod put there by the command that the API shows, a session as a
+ * pod; its screen through noVNC, driven by Playwright and CDP; deleted, and nothing left. `PORTHOLE_TEST_HOST` is this machine's address as pods
+ * know it; without it the API server's own address is taken, which is right where the node is this machine.
+ */
+import { KubeConfig } from '@kubernetes/client-node'
+import { type Browser, chromium } from 'playwright-core'
+import { PNG } from 'pngjs'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { setValue, type Values } from '../../deploy/chart.ts'
+import { type SessionsNamespace, sessionsNamespace } from '../../deploy/testing/sessions-namespace.ts'
+import { type ApiProgram, startApiProgram } from './api-program.ts'
+import { browserProgram } from './browser-program.ts'
+
+const blue = [20, 40, 210]
+const green = [10, 190, 60]
+const painted = (colour: number[]) => `data:text/html,<body style="margin:0;background:rgb(${colour})">`
+
+let porthole: ApiProgram
+let place: SessionsNamespace
+let cluster: string
+
+/** The words of the command that the API shows, as values of the chart. */
+function valuesOf(command: string): Values {
+  expect(command).toMatch(
+    /^helm install porthole-agent deploy\/helm\/porthole-agent --namespace porthole-system --create-namespace /,
+  )
+  let values: Values = {}
+  for (const [, assignment] of command.matchAll(/ --set (\S+)/g)) values = setValue(values, assignment!)
+  return values
+}
+
+beforeAll(async () => {
+  const config = new KubeConfig()
+  config.loadFromFile(process.env.KUBECONFIG!)
+  const host = process.env.PORTHOLE_TEST_HOST ?? new URL(config.getCurrentCluster()!.server).hostname
+  porthole = await startApiProgram(host)
+  const made = await porthole.api('POST', '/v1/clusters', { name: 'real', labels: { where: 'here' } }, {}, porthole.outsideUrl)
+  expect(made.status).toBe(201)
+  cluster = made.body.id
+  place = await sessionsNamespace({
+    ...valuesOf(made.body.enrollment.command),
+    network: { dial: 'auto' },
+    policy: { maxSessions: 2, allowedImages: ['registry.invalid/*'] },
+  })
+  await place.deploy()
+  await porthole.eventually(`/v1/clusters/${cluster}`, found => found.status === 'online', 120)
+}, 300_000)
+
+afterAll(async () => {
+  await place?.dispose()
+  await porthole?.stop()
+}, 60_000)
+
+// One test's fault must not be the next one's.
+afterEach(async () => {
+  for (const { id } of (await porthole.api('GET', '/v1/sessions?limit=100')).body.data)
+    await porthole.api('DELETE', `/v1/sessions/${id}`)
+})
+
+async function session(body: object = {}) {
+  const made = await porthole.api('POST', '/v1/sessions', { template: 'chromium', ...body }, { prefer: 'wait=60' })
+  expect([made.status, made.body.status, made.body.status_reason]).toEqual([201, 'running', null])
+  return made.body
+}
+const nothingLeft = async () => {
+  // The cluster's own garbage collector takes the policy after its pod.
+  for (let tries = 0; tries < 100 && (await place.left()).length > 0; tries++) await new Promise(done => setTimeout(done, 300))
+  expect(await place.left()).toEqual([])
+}
+
+/** Share of pixels of a PNG within a small distance of a colour. */
+function share(png: Uint8Array, colour: number[]): number {
+  const { data, width, height } = PNG.sync.read(Buffer.from(png))
+  let near = 0
+  for (let at = 0; at < data.length; at += 4) if (colour.every((part, n) => Math.abs(data[at + n]! - part) < 12)) near++
+  return near / (width * height)
+}
+
+async function until(what: string, check: () => Promise<boolean>, seconds = 30): Promise<void> {
+  const last = performance.now() + seconds * 1000
+  while (!(await check())) {
+    if (performance.now() > last) throw new Error(`not in ${seconds} s: ${what}`)
+    await new Promise(done => setTimeout(done, 200))
+  }
+}
+
+it('the cluster tells what it is, and what it cannot', async () => {
+  const { body } = await porthole.api('GET', `/v1/clusters/${cluster}`)
+  expect(body).toMatchObject({ runtime: 'kubernetes', connected: true, capacity: { sessions: 2 } })
+  expect(body.capabilities.kinds).toEqual(['browser', 'desktop', 'app'])
+  expect(body.capabilities.versions.kubernetes).toMatch(/^1\.\d+/)
+  expect(body.capabilities.notes.join()).toMatch(/NetworkPolicy/)
+})
+
+describe('a session as a pod', () => {
+  it('runs, is seen by people, driven by scripts, and goes without a trace', async () => {
+    const made = await session({ start_url: painted(blue), name: 'watched' })
+    const { id } = made
+    expect(made.pod).toMatchObject({ namespace: place.sessions, phase: 'Running' })
+    expect(made.phases.map((each: { phase: string }) => each.phase)).toEqual(
+      expect.arrayContaining(['scheduled', 'container_started', 'display_ready', 'browser_ready', 'ready']),
+    )
+    const picture = await fetch(`${porthole.url}/v1/sessions/${id}/screenshot`, { headers: porthole.headers })
+    expect(share(new Uint8Array(await picture.arrayBuffer()), blue)).toBeGreaterThan(0.6)
+
+    const person = await chromium.launch({ executablePath: browserProgram(), args: ['--no-sandbox', '--disable-gpu'] })
+    try {
+      const page = await person.newPage({ viewport: { width: 1400, height: 900 } })
+      await page.goto(porthole.url)
+      await page.getByRole('textbox').first().fill(porthole.token)
+      await page.keyboard.press('Enter')
+      await page.getByText('watched').first().waitFor()
+      await page.goto(`${porthole.url}/sessions/${id}`)
+      const canvas = page.locator('canvas').first()
+      await canvas.waitFor()
+      await until('blue through noVNC', async () => share(await canvas.screenshot(), blue) > 0.5)
+
+      const { headers } = porthole
+      const script: Browser = await chromium.connect(made.urls.playwright, { headers })
+      await script.contexts()[0]!.pages()[0]!.goto(painted(green))
+      await until('green follows', async () => share(await canvas.screenshot(), green) > 0.5)
+      await script.close()
+      const cdp = await chromium.connectOverCDP(made.urls.cdp, { headers })
+      expect(await cdp.contexts()[0]!.pages()[0]!.evaluate('6 * 7')).toBe(42)
+      await cdp.close()
+    } finally {
+      await person.close()
+    }
+    const logs = await fetch(`${porthole.url}/v1/sessions/${id}/logs?tail_lines=5`, { headers: porthole.headers })
+    expect([logs.status, (await logs.text()).length > 0]).toEqual([200, true])
+    const file = `${porthole.url}/v1/sessions/${id}/files/notes/a.txt`
+    expect((await fetch(file, { method: 'PUT', headers: porthole.headers, body: 'through the tunnel' })).status).toBe(204)
+    expect(await (await fetch(file, { headers: porthole.headers })).text()).toBe('through the tunnel')
+
+    expect((await porthole.api('DELETE', `/v1/sessions/${id}`)).status).toBe(204)
+    await nothingLeft()
+  })
+
+  it('whose pod somebody deletes says so', async () => {
+    const { id, pod } = await session()
+    await place.admin.ask('DELETE', `/api/v1/namespaces/${place.sessions}/pods/${pod.name}?gracePeriodSeconds=0`)
+    const over = await porthole.eventually(`/v1/sessions/${id}`, found => found.status === 'failed')
+    expect(over.status_reason).toContain('deleted by somebody else')
+    await porthole.api('DELETE', `/v1/sessions/${id}`)
+    await nothingLeft()
+  })
+
+  it('whose image does not exist says which and why; one that this cluster forbids never begins', async () => {
+    const template = (image: string) => ({ name: 'Other', kind: 'browser', image })
+    expect((await porthole.api('POST', '/v1/templates', { id: 'other', ...template('registry.invalid/none:1') })).status).toBe(
+      201,
+    )
+    const made = await porthole.api('POST', '/v1/sessions', { template: 'other', start_timeout_seconds: 20 })
+    const waiting = await porthole.eventually(`/v1/sessions/${made.body.id}`, found => /pulled/.test(found.status_reason ?? ''))
+    expect(waiting).toMatchObject({
+      status: 'starting',
+      status_reason: expect.stringMatching(/registry\.invalid\/none:1 cannot be pulled/),
+    })
+    const over = await porthole.eventually(`/v1/sessions/${made.body.id}`, found => found.status === 'failed', 90)
+    expect(over.status_reason).toContain('registry.invalid/none:1')
+    await porthole.api('PUT', '/v1/templates/other', template('elsewhere.invalid/none:1'))
+    const forbidden = await porthole.api('POST', '/v1/sessions', { template: 'other' }, { prefer: 'wait=30' })
+    expect(forbidden.body).toMatchObject({ status: 'failed' })
+    expect(forbidden.body.status_reason).toContain('does not allow the image elsewhere.invalid/none:1')
+    for (const { id } of [made.body, forbidden.body]) await porthole.api('DELETE', `/v1/sessions/${id}`)
+    await nothingLeft()
+  })
+
+  it('lives on when the agent is killed; the next one, waiting for nobody, finds it', async () => {
+    const { id, pod } = await session()
+    const agents = `/api/v1/namespaces/${place.system}/pods`
+    const before = (await place.admin.ask('GET', agents)).body.items as { metadata: { name: string } }[]
+    for (const { metadata } of before) await place.admin.ask('DELETE', `${agents}/${metadata.name}?gracePeriodSeconds=0`)
+    await porthole.eventually(`/v1/clusters/${cluster}`, found => !found.connected, 30)
+    await porthole.eventually(`/v1/clusters/${cluster}`, found => found.connected, 120)
+    const found = await porthole.eventually(`/v1/sessions/${id}`, seen => seen.status === 'running')
+    expect(found.pod.name).toBe(pod.name)
+    const browser = await chromium.connectOverCDP(found.urls.cdp, { headers: porthole.headers })
+    expect(browser.contexts()).toHaveLength(1)
+    await browser.close()
+    await porthole.api('DELETE', `/v1/sessions/${id}`)
+    await nothingLeft()
+  })
+})
+
+it('more sessions than room: they wait in order, with numbers, and all get their turn', async () => {
+  const crowd = 6
+  const ids: string[] = []
+  for (let n = 0; n < crowd; n++) {
+    const made = await porthole.api('POST', '/v1/sessions', { template: 'chromium', headless: true })
+    expect(made.status).toBe(201)
+    ids.push(made.body.id)
+  }
+  const last = (await porthole.api('GET', `/v1/sessions/${ids.at(-1)}`)).body
+  expect(last).toMatchObject({ status: 'queued', queue: { position: crowd - 2 } })
+  expect(last.queue.reason).toContain('real 2 of 2 sessions')
+  for (const id of ids) {
+    await porthole.eventually(`/v1/sessions/${id}`, found => found.status === 'running', 90)
+    const pods = (await place.left()).filter(name => name.startsWith('pods/ses-'))
+    expect(pods.length).toBeLessThanOrEqual(3)
+    await porthole.api('DELETE', `/v1/sessions/${id}`)
+  }
+  await nothingLeft()
+  expect((await porthole.api('GET', '/v1/status')).body).toMatchObject({ active: 0, queued: 0 })
+}, 400_000)
