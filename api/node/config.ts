@@ -82,4 +82,8 @@ export function readSettings(env: Record<string, string | undefined>, version: s
   }
 }
 
-const envName: Record<string, string> = { publicUrl: 'PUBLIC_URL', agentImages: 'AGENT_IMAGES', allowedOrigins: 'ALLOWED_ORIGINS' }
+const envName: Record<string, string> = {
+  publicUrl: 'PUBLIC_URL',
+  agentImages: 'AGENT_IMAGES',
+  allowedOrigins: 'ALLOWED_ORIGINS',
+}
