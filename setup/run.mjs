@@ -17,6 +17,7 @@ const commands = {
   'test:cluster': ['setup/test.ts', '--cluster'],
   check: ['setup/check.ts'],
   bench: ['bench/main.ts'],
+  porthole: ['cli/main.ts'],
 }
 const wantedNode = 24
 const graceMs = 5000
@@ -202,12 +203,15 @@ async function main([command, ...args]) {
   return runEntry(root, commands[command], args)
 }
 
-if (process.argv[1] && import.meta.url === pathToFileURL(realpathSync(process.argv[1])).href) {
+/** Runs a command of above and leaves its exit code in the process. */
+export async function run(args) {
   try {
-    process.exitCode = await main(process.argv.slice(2))
+    process.exitCode = await main(args)
   } catch (error) {
     if (!(error instanceof Told)) throw error
     say(error.message)
     process.exitCode = 1
   }
 }
+
+if (process.argv[1] && import.meta.url === pathToFileURL(realpathSync(process.argv[1])).href) await run(process.argv.slice(2))

@@ -49,6 +49,7 @@ export const rooms: Room[] = [
   { room: 'docker', may: [], packages: [] },
   { room: 'docker/host', may: ['docker/host'], packages: ['ws', 'playwright-core'] },
   { room: 'deploy', may: ['deploy'], packages: ['yaml', 'zod'] },
+  { room: 'cli', may: ['cli', 'setup/run.mjs'], packages: ['ws'] },
   { room: 'setup', may: ['setup', 'db'] },
   { room: 'bench' },
   { room: 'tests' },

@@ -3,10 +3,13 @@
  * browser -> API -> the agent's outbound WebSockets -> session. Pixels are looked at, not promises.
  */
 
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { type Browser, chromium } from 'playwright-core'
 import { PNG } from 'pngjs'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -247,6 +250,37 @@ describe('people watch and drive it', () => {
     await porthole.api('DELETE', `/v1/sessions/${session.id}`)
   }, 180_000)
 })
+
+it('any VNC viewer: `porthole forward` carries a local port to the screen', async () => {
+  await porthole.session({ name: 'forwarded' })
+  const command = spawn(process.execPath, ['cli/porthole.mjs', 'forward', 'forwarded', '0:vnc'], {
+    env: { ...process.env, PORTHOLE_URL: porthole.url, PORTHOLE_TOKEN: porthole.token },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  try {
+    const [line] = await once(createInterface(command.stdout), 'line')
+    const socket = connect(Number(/:(\d+) -> forwarded vnc$/.exec(line)![1]), '127.0.0.1')
+    const read = async (length: number): Promise<Buffer> => {
+      for (;;) {
+        const bytes = socket.read(length)
+        if (bytes) return bytes
+        await once(socket, 'readable')
+      }
+    }
+    expect((await read(12)).toString()).toBe('RFB 003.008\n')
+    socket.write('RFB 003.008\n')
+    expect([...(await read(2))]).toEqual([1, 1])
+    socket.write(Buffer.from([1]))
+    expect((await read(4)).readUInt32BE()).toBe(0)
+    socket.write(Buffer.from([1]))
+    const server = await read(24)
+    expect([server.readUInt16BE(0), server.readUInt16BE(2)]).toEqual([1280, 720])
+    socket.destroy()
+  } finally {
+    command.kill('SIGINT')
+    await once(command, 'exit')
+  }
+}, 60_000)
 
 describe('things break', () => {
   it('a killed browser becomes failed with a reason', async () => {
