@@ -1,6 +1,11 @@
 /** Puts the agent's parts together around a runtime and runs them until told to stop. No environment, no process: main.ts has those. */
+
+import type { AgentCapabilities } from '#protocol/link-messages.ts'
 import type { Clock } from './clock.ts'
 import { ensureIdentity } from './identity.ts'
+import { JobKeeper } from './jobs/job-keeper.ts'
+import { httpLogPost } from './jobs/log-post.ts'
+import { LogShipper } from './jobs/log-shipper.ts'
 import { AgentLink } from './link/agent-link.ts'
 import { dialWebSocketLink } from './link/link-socket.ts'
 import type { Log } from './log.ts'
@@ -70,13 +75,25 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
     },
   })
 
+  let sign: () => Promise<string> = async () => {
+    throw new Error('not enrolled yet')
+  }
+  const changed = () => link?.reportSoon()
+  const jobs =
+    runtime.jobs &&
+    keepJobs(
+      { ...parts, runtime: runtime.jobs, desired, changed },
+      () => sign(),
+      () => (link?.working ? memory.epoch : null),
+    )
   const sweep = new VolumeSweep({ store: runtime.volumes, desired, clock, log, changed: () => link?.reportSoon() })
   const stop = new AbortController()
   const running = AbortSignal.any([signal, stop.signal])
   // Deadlines of adopted sessions hold from the first moment, also while nobody answers the enrolment.
-  const keeping = keeper.run(running)
+  const keeping = Promise.all([keeper.run(running), jobs?.run(running)])
   try {
     const identity = await ensureIdentity({ ...parts, store: parts.keyStore, signal: running })
+    sign = () => identity.sign()
     let told = false
     link = new AgentLink({
       clock,
@@ -87,7 +104,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
       hello: async () => ({
         agent_version: parts.version,
         boot: parts.boot,
-        capabilities: withPolicy(await runtime.capabilities(), policy),
+        capabilities: { ...withPolicy(await runtime.capabilities(), policy), ...(await jobCapabilities(runtime, policy)) },
       }),
       epochs: {
         highest: () => memory.epoch,
@@ -98,12 +115,14 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
       },
       desiredChanged: () => {
         keeper.wake()
+        jobs?.wake()
         sweep.wake()
         terminals.endAll(desired.takeEndedTerminals())
       },
-      whenSeen: run => keeper.whenSeen(run),
+      whenSeen: run => keeper.whenSeen(() => (jobs ? jobs.whenSeen(run) : run())),
       source: {
         views: () => keeper.views(),
+        jobs: () => jobs?.views() ?? new Map(),
         absentVolumes: () => sweep.absent(),
         terminals: () => terminals.observed(),
         load: () => ({ sessions: keeper.liveSessions, streams: streams.size, cpu_millis_used: null, memory_bytes_used: null }),
@@ -138,6 +157,26 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
     await keeping
     await memory.save().catch(() => {})
   }
+}
+
+function keepJobs(
+  parts: Omit<ConstructorParameters<typeof JobKeeper>[0], 'shipper'> & Pick<AgentParts, 'origin' | 'fetch'>,
+  sign: () => Promise<string>,
+  epoch: () => number | null,
+): JobKeeper {
+  const post = httpLogPost({ origin: parts.origin, fetch: parts.fetch, sign })
+  const { runtime, clock, log } = parts
+  const keeper: JobKeeper = new JobKeeper({
+    ...parts,
+    shipper: new LogShipper({ runtime, clock, log, post, epoch, done: () => keeper.wake() }),
+  })
+  return keeper
+}
+
+async function jobCapabilities(runtime: Runtime, policy: Policy): Promise<Pick<AgentCapabilities, 'jobs'>> {
+  if (!runtime.jobs || policy.featuresOff.includes('jobs')) return {}
+  const { types, capacity } = await runtime.jobs.capabilities()
+  return { jobs: { types: types.filter(type => !policy.featuresOff.includes(type)), capacity } }
 }
 
 /** What may be asked for here is what the runtime can and the operator allows. */

@@ -2,6 +2,7 @@
  * What this cluster accepts, decided by its operator and by nobody else: it wins over anything the API says. A forbidden session
  * becomes `ended/failed` with the reason, a forbidden stream `refused` with 403.
  */
+import type { JobSpec } from '#protocol/job-spec.ts'
 import type { Open } from '#protocol/link-messages.ts'
 import type { SessionSpec } from '#protocol/session-spec.ts'
 
@@ -37,6 +38,17 @@ export const defaultPolicy: Policy = {
   maxPendingDials: 32,
   maxTerminals: 64,
   allowMassDelete: false,
+}
+
+/** Why this cluster will not do such a job; null when it may. `featuresOff` names `jobs`, or one of their types. */
+export function forbiddenJob(policy: Policy, spec: JobSpec): string | null {
+  if (policy.featuresOff.includes('jobs')) return 'this cluster does not run jobs'
+  if (policy.featuresOff.includes(spec.type)) return `this cluster does not run jobs of type ${spec.type}`
+  const image = spec.type === 'run' ? spec.image : undefined
+  if (policy.images && image !== undefined && !policy.images.some(pattern => matchesPattern(pattern, image))) {
+    return `this cluster does not allow the image ${image}`
+  }
+  return null
 }
 
 /** Why this cluster will not run such a session: a sentence for people; null when it may. */

@@ -101,6 +101,7 @@ function begin(): void {
     whenSeen: run => (looksAround ? run() : waiting.push(run)),
     source: {
       views: () => views,
+      jobs: () => new Map(),
       absentVolumes: () => gone.filter(volume => desired.deletedVolumes.has(volume)),
       terminals: () => [],
       load: () => ({ sessions: views.size, streams: 0, cpu_millis_used: null, memory_bytes_used: null }),

@@ -3,13 +3,16 @@
  * one message. Facts that were not acknowledged go again with the next link's complete report.
  */
 
+import type { ObservedJob } from '#protocol/job-spec.ts'
 import { type AgentLoad, type AgentMessage, maxLinkMessage } from '#protocol/link-messages.ts'
 import type { ObservedTerminal } from '#protocol/terminal-frames.ts'
 import type { Clock } from '../clock.ts'
+import type { JobView } from '../jobs/observed-job.ts'
 import type { View } from '../sessions/observed-view.ts'
 
 export interface ReportSource {
   views(): Map<string, View>
+  jobs(): Map<string, JobView>
   /** Volumes asked to be deleted whose files are gone. */
   absentVolumes(): string[]
   terminals(): ObservedTerminal[]
@@ -25,6 +28,7 @@ export class Reporter {
   private toldLoad = ''
   private toldTerminals = ''
   private readonly toldVolumes = new Set<string>()
+  private readonly toldJobs = new Map<string, string>()
   private seq = 0
   private began = false
   private cancel: (() => void) | null = null
@@ -45,6 +49,7 @@ export class Reporter {
     this.began = true
     this.told.clear()
     this.toldVolumes.clear()
+    this.toldJobs.clear()
     this.report(true)
   }
 
@@ -74,7 +79,13 @@ export class Reporter {
     const volumes = this.source.absentVolumes().filter(volume => !this.toldVolumes.has(volume))
     const terminals = this.source.terminals()
     const terminalsText = terminals.map(each => `${each.id} ${each.state}`).join()
-    const news = changed.length > 0 || volumes.length > 0 || loadText !== this.toldLoad || terminalsText !== this.toldTerminals
+    const jobs = this.newJobs()
+    const news =
+      changed.length > 0 ||
+      jobs.length > 0 ||
+      volumes.length > 0 ||
+      loadText !== this.toldLoad ||
+      terminalsText !== this.toldTerminals
     if (!complete && !news) return
     this.toldTerminals = terminalsText
     for (const volume of volumes) this.toldVolumes.add(volume)
@@ -84,13 +95,40 @@ export class Reporter {
     const items = changed.map(view => view.item)
     const gone = volumes.length > 0 ? { absent_volumes: volumes } : {}
     const base = { type: 'report' as const, epoch: this.epoch, load, ...gone, terminals }
+    const [firstJobs, ...moreJobs] = pagesOf(jobs)
+    for (const page of moreJobs) this.send({ ...base, seq: ++this.seq, complete: false, items: [], jobs: page })
     // More than one message holds: then it cannot claim to be everything, and nothing is concluded from what is missing.
     if (items.length > 100 && JSON.stringify(items).length > maxLinkMessage / 2) {
+      if (firstJobs) this.send({ ...base, seq: ++this.seq, complete: false, items: [], jobs: firstJobs })
       for (let at = 0; at < items.length; at += 100) {
         this.send({ ...base, seq: ++this.seq, complete: false, items: items.slice(at, at + 100) })
       }
     } else {
-      this.send({ ...base, seq: ++this.seq, complete, items })
+      this.send({ ...base, seq: ++this.seq, complete, items, ...(firstJobs ? { jobs: firstJobs } : {}) })
     }
   }
+
+  private newJobs(): ObservedJob[] {
+    const views = this.source.jobs()
+    const changed = [...views.values()].filter(view => this.toldJobs.get(view.item.id) !== view.key)
+    for (const id of this.toldJobs.keys()) if (!views.has(id)) this.toldJobs.delete(id)
+    for (const view of changed) this.toldJobs.set(view.item.id, view.key)
+    return changed.map(view => view.item)
+  }
+}
+
+/** As many as fit into half a message each. */
+function pagesOf(jobs: ObservedJob[]): ObservedJob[][] {
+  const pages: ObservedJob[][] = []
+  let bytes = Number.POSITIVE_INFINITY
+  for (const job of jobs) {
+    const size = JSON.stringify(job).length
+    if (bytes + size > maxLinkMessage / 2) {
+      pages.push([])
+      bytes = 0
+    }
+    pages.at(-1)!.push(job)
+    bytes += size
+  }
+  return pages
 }

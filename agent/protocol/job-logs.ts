@@ -5,6 +5,9 @@
  */
 import { z } from 'zod'
 
+/** The length, and the place in the stream, of a gap that nobody knows the length of. */
+export const unknownGap = 1
+
 /** Largest body of one piece. */
 export const maxLogPiece = 256 * 1024
 
@@ -20,8 +23,8 @@ export const LogPieceQuery = z.object({
     .default(''),
   /** Place of the body's first byte, or of the gap, in the stream. Absent: only asking how far the API has come. */
   offset: z.coerce.number().int().nonnegative().optional(),
-  /** Instead of a body: so many bytes from `offset` on are lost for ever; 0: nobody knows how many. */
-  gap: z.coerce.number().int().nonnegative().optional(),
+  /** Instead of a body: so many bytes from `offset` on are lost for ever; `unknownGap`: nobody knows how many. */
+  gap: z.coerce.number().int().positive().optional(),
   /** Where the source stands after this piece, in the runtime's own words (a timestamp of Kubernetes, …); given back when asked. */
   mark: z.string().max(200).optional(),
   /** `1`: nothing follows. */

@@ -62,7 +62,7 @@ export interface LogPosition {
 /** The next bytes of a stream, or a hole in it. Pieces follow each other without overlap: each begins where the one before ended. */
 export type LogPiece =
   | { offset: number; data: Uint8Array; mark?: string }
-  /** `bytes` are lost for ever (0: nobody knows how many; the next piece then begins at the same offset). */
+  /** So many bytes are lost for ever; `unknownGap` of the protocol (1) when nobody knows: the next piece begins behind it all the same. */
   | { offset: number; gap: number; mark?: string }
 
 export interface JobRuntime {

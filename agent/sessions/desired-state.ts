@@ -3,6 +3,7 @@
  * A snapshot counts only once its last page is there; deltas that arrive meanwhile are laid over it.
  */
 
+import type { DesiredJob } from '#protocol/job-spec.ts'
 import type { DesiredSession, SessionSpec } from '#protocol/session-spec.ts'
 import type { Clock } from '../clock.ts'
 
@@ -23,6 +24,7 @@ export interface DesiredChange {
   seq: number
   items: DesiredSession[]
   deleted_volumes?: string[] | undefined
+  jobs?: DesiredJob[] | undefined
   ended_terminals?: string[] | undefined
 }
 
@@ -30,6 +32,7 @@ export class DesiredState {
   readonly wanted = new Map<string, Wanted>()
   /** Volumes whose files should go. */
   readonly deletedVolumes = new Set<string>()
+  readonly jobs = new Map<string, DesiredJob>()
   /** Whether a complete snapshot of the present epoch has arrived: before that nothing is started and nothing collected. */
   complete = false
   seq = 0
@@ -67,10 +70,12 @@ export class DesiredState {
     for (const item of this.pages.flatMap(each => each.items)) next.set(item.id, this.take(item, this.wanted.get(item.id)))
     this.wanted.clear()
     for (const [id, wanted] of next) this.wanted.set(id, wanted)
+    this.jobs.clear()
+    for (const job of this.pages.flatMap(each => each.jobs ?? [])) this.jobs.set(job.id, job)
     this.deletedVolumes.clear()
     for (const volume of this.pages.flatMap(each => each.deleted_volumes ?? [])) this.deletedVolumes.add(volume)
     this.endedTerminals.push(...this.pages.flatMap(each => each.ended_terminals ?? []))
-    this.seen = [...this.seen.slice(-1), new Set(next.keys())]
+    this.seen = [...this.seen.slice(-1), new Set([...next.keys(), ...this.jobs.keys()])]
     this.seq = page.seq
     this.complete = true
     const held = this.held
@@ -94,6 +99,11 @@ export class DesiredState {
       // As good as in the last snapshot: what is new since is not missing from it.
       this.seen.at(-1)?.add(item.id)
     }
+    for (const job of delta.jobs ?? []) {
+      if (job.attempt < (this.jobs.get(job.id)?.attempt ?? 0)) continue
+      this.jobs.set(job.id, job)
+      this.seen.at(-1)?.add(job.id)
+    }
     for (const volume of delta.deleted_volumes ?? []) this.deletedVolumes.add(volume)
     this.endedTerminals.push(...(delta.ended_terminals ?? []))
     this.seq = delta.seq
@@ -107,7 +117,9 @@ export class DesiredState {
 
   /** Absent from the last two complete snapshots of this epoch, and from every delta since. */
   isGarbage(id: string): boolean {
-    return this.complete && this.seen.length === 2 && !this.wanted.has(id) && !this.seen.some(ids => ids.has(id))
+    return (
+      this.complete && this.seen.length === 2 && !this.wanted.has(id) && !this.jobs.has(id) && !this.seen.some(ids => ids.has(id))
+    )
   }
 
   private take(item: DesiredSession, known: Wanted | undefined): Wanted {

@@ -106,7 +106,7 @@ function audienceOf(ctx: Ctx): Audience {
 }
 
 /** Whether the token that opened the stream may still read: asked every few seconds, so that a revocation ends it. */
-function aliveCheck(ctx: Ctx, auth: Authenticator, request: Request): () => Promise<boolean> {
+export function aliveCheck(ctx: Ctx, auth: Authenticator, request: Request): () => Promise<boolean> {
   return () =>
     auth.actor(request, ctx).then(
       actor => actor !== null,

@@ -156,6 +156,23 @@ export class LocalMachine {
     }
   }
 
+  /** Walls for a job, whose place outlives this agent. */
+  async jobRoom(place: string, { home, uid }: SessionHome) {
+    const { walls } = this.machine
+    const room = await this.room(place, home, uid)
+    return {
+      inside: insideOf(walls, room),
+      scratch: room.scratch,
+      walls: walls.kind,
+      ownUid: walls.ownUsers ? uid : null,
+      command: (run: string[]) => wallsCommand(walls, this.programs, room, run),
+    }
+  }
+
+  get node(): string {
+    return this.options.node
+  }
+
   async close(): Promise<void> {
     this.ending.abort()
     await this.warming

@@ -23,6 +23,7 @@ import {
   type ShellOrder,
 } from '../runtime.ts'
 import { dialScreen } from './dial-screen.ts'
+import { LocalJobs, type LocalJobsOptions } from './jobs/local-jobs.ts'
 import { type LocalMachine, openMachine } from './local-machine.ts'
 import { LocalSession } from './local-session.ts'
 import { LocalVolumes } from './local-volumes.ts'
@@ -36,6 +37,7 @@ export interface LocalRuntimeOptions {
   /** Entry of docker/host; default: the one of this repository. */
   hostProgram?: string
   capacity?: Capabilities['capacity']
+  jobs?: LocalJobsOptions
   /** In place of what is found on the machine; null: as if it were not there. */
   programs?: Partial<Programs>
   /** Epoch milliseconds: stamps of timelines. */
@@ -56,6 +58,7 @@ export async function createLocalRuntime(options: LocalRuntimeOptions): Promise<
 
 class LocalRuntime implements Runtime {
   readonly volumes: LocalVolumes
+  readonly jobs: LocalJobs
   private readonly machine: LocalMachine
   private readonly capacity: Capabilities['capacity']
   private readonly wall: () => number
@@ -70,6 +73,7 @@ class LocalRuntime implements Runtime {
   constructor(machine: LocalMachine, options: LocalRuntimeOptions) {
     this.machine = machine
     this.volumes = new LocalVolumes(machine)
+    this.jobs = new LocalJobs(machine, options.jobs)
     this.wall = options.wall ?? Date.now
     this.capacity = options.capacity ?? machineCapacity()
   }
@@ -146,7 +150,7 @@ class LocalRuntime implements Runtime {
 
   private async shut(): Promise<void> {
     await Promise.allSettled(this.beginning.values())
-    await Promise.all([...this.sessions.values()].map(session => session.stop(closeGrace)))
+    await Promise.all([this.jobs.close(), ...[...this.sessions.values()].map(session => session.stop(closeGrace))])
     this.sessions.clear()
     await this.machine.close()
   }

@@ -33,7 +33,7 @@ export class SessionFolders {
   /** `ownUsers`: give each home a user of its own (needs root). `traversable`: those users reach their homes by path. */
   static async open(dataDir: string, ownUsers: boolean, traversable: boolean): Promise<SessionFolders> {
     const folders = new SessionFolders(dataDir, ownUsers ? await uidRange() : null)
-    for (const name of ['sessions', 'volumes']) {
+    for (const name of ['sessions', 'volumes', 'jobs']) {
       const folder = join(dataDir, name)
       await mkdir(folder, { recursive: true, mode: 0o700 })
       await chmod(folder, traversable ? 0o711 : 0o700)
@@ -113,9 +113,23 @@ export class SessionFolders {
     if (volume !== undefined && this.volumesInUse.get(volume) === instance) this.volumesInUse.delete(volume)
   }
 
-  async forget(session: string): Promise<void> {
+  forget(session: string): Promise<void> {
     const folder = this.sessionFolder(session)
-    const owner = await lstat(join(folder, 'home')).catch(() => null)
+    return this.removeWithHome(folder, join(folder, 'home'))
+  }
+
+  get jobs(): string {
+    return join(this.root, 'jobs')
+  }
+
+  /** A home elsewhere, of a user of its own. */
+  takeAt(home: string): Promise<SessionHome> {
+    return this.owned(home)
+  }
+
+  /** Removes a folder with such a home in it. */
+  async removeWithHome(folder: string, home: string): Promise<void> {
+    const owner = await lstat(home).catch(() => null)
     await removeAll(folder)
     if (owner && this.inRange(owner.uid)) this.used.delete(owner.uid)
   }

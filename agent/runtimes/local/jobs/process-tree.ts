@@ -1,0 +1,47 @@
+/** Ends what a job runs, seen from outside of its walls. */
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+
+/** Tells the job's main program, politely: the child of the namespace's first process, which may not signal another user's by itself. */
+export function tell(pid: number, walls: 'bubblewrap' | 'plain'): void {
+  const told = walls === 'plain' ? [pid] : childrenOf(pid).flatMap(childrenOf)
+  for (const each of told) send(each, 'SIGTERM')
+}
+
+/** Kills all of it: the first process takes its namespace along; without one, the process group and whatever else is its user's. */
+export function killAll(pid: number, walls: 'bubblewrap' | 'plain', ownUid: number | null): void {
+  if (walls === 'plain') {
+    send(-pid, 'SIGKILL')
+    if (ownUid !== null) for (const other of processesOf(ownUid)) send(other, 'SIGKILL')
+  } else for (const child of childrenOf(pid)) send(child, 'SIGKILL')
+  send(pid, 'SIGKILL')
+}
+
+function send(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // It is gone, which is what was wanted.
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    return text.split(' ').filter(Boolean).map(Number)
+  } catch {
+    return []
+  }
+}
+
+function processesOf(uid: number): number[] {
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .map(Number)
+    .filter(pid => {
+      try {
+        return statSync(`/proc/${pid}`).uid === uid
+      } catch {
+        return false
+      }
+    })
+}
