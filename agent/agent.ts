@@ -57,6 +57,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
     clock,
     log,
     access: session => keeper.access(session),
+    untilSettled: (session, signal) => keeper.untilSettled(session, signal),
     active: session => keeper.markActivity(session),
     tell: message => void link?.send(message),
     changed: () => link?.loadChanged(),

@@ -19,6 +19,7 @@ function want(overrides: Partial<Wanted> = {}): Wanted {
     idleTimeoutMs: null,
     touches: 0,
     touchedAt: null,
+    warm: false,
     ...overrides,
   }
 }

@@ -23,6 +23,8 @@ export type Action =
   | { do: 'adopt'; session: string; generation: number }
   /** First seen running. */
   | { do: 'ran'; session: string; generation: number }
+  /** A warm one now belongs to somebody: what `spec` says differently from what it was begun with is to be applied. */
+  | { do: 'settle'; session: string; generation: number; name: string; uid: string; spec: SessionSpec }
   /** Remove the files kept for the session. */
   | { do: 'forget'; session: string }
   /** Nobody asks for it and nothing of it is left: let go of the memory. */
@@ -88,7 +90,19 @@ export function reconcile(world: World): Plan {
     else if (garbage.has(id) && !braked) one.collect()
     else one.hold()
   }
+  makeRoom(world, plan, occupied)
   return plan
+}
+
+/** Warm ones never stand in the way: those beyond the limit go, the newest first. */
+function makeRoom({ policy, wanted, instances, memory }: World, plan: Plan, occupied: ReadonlySet<string>): void {
+  const staying = [...occupied].filter(id => !memory.get(id)?.ending)
+  const surplus = staying.length - policy.maxSessions
+  if (surplus <= 0) return
+  const ending: Ending = { cause: 'stopped', reason: 'its room was needed' }
+  const warm = instances.filter(each => staying.includes(each.session) && wanted.get(each.session)?.warm)
+  for (const { session, generation, name, uid } of warm.slice(-surplus))
+    plan.actions.push({ do: 'stop', session, generation, name, uid, graceMs: 0, ending })
 }
 
 class OneSession {
@@ -175,6 +189,7 @@ class OneSession {
       if (memory.attempt === 0) this.act({ do: 'adopt', session: this.id, generation: wanted.generation })
       const news = instance.phase === 'running' && memory.runningSince === null
       if (news) this.act({ do: 'ran', session: this.id, generation: wanted.generation })
+      if (memory.warm && !wanted.warm && instance.phase === 'running') this.settle(wanted, instance)
       this.enforceTime(instance, wanted, memory)
     }
     if (mine.length > 0) return
@@ -210,7 +225,7 @@ class OneSession {
 
   private start(wanted: Wanted): void {
     const { spec, generation } = wanted
-    const refusal = this.refusal(spec)
+    const refusal = this.refusal(wanted)
     if (refusal !== null || !spec) {
       const ending: Ending = { cause: 'failed', reason: refusal ?? '' }
       this.act({ do: 'conclude', session: this.id, generation, ending })
@@ -220,10 +235,21 @@ class OneSession {
     this.act({ do: 'start', session: this.id, generation, name: instanceName(this.id, generation), spec })
   }
 
-  private refusal(spec: SessionSpec | undefined): string | null {
-    const { policy } = this.world
+  private settle(wanted: Wanted, instance: Instance): void {
+    const { spec, generation } = wanted
+    if (!spec) return
+    const { name, uid } = instance
+    const refusal = forbiddenSession(this.world.policy, spec)
+    if (refusal === null) this.act({ do: 'settle', session: this.id, generation, name, uid, spec })
+    else this.stop(instance, { cause: 'failed', reason: refusal })
+  }
+
+  private refusal({ spec, warm }: Wanted): string | null {
+    const { policy, wanted } = this.world
     if (!spec) return 'the API sent no specification'
-    const full = this.occupied.size >= policy.maxSessions && !this.occupied.has(this.id)
+    // Warm ones give way, so they do not count against anybody but other warm ones.
+    const others = [...this.occupied].filter(id => id !== this.id && (warm || !wanted.get(id)?.warm))
+    const full = others.length >= policy.maxSessions
     return full ? `this cluster runs at most ${policy.maxSessions} sessions` : forbiddenSession(policy, spec)
   }
 
@@ -255,7 +281,9 @@ class OneSession {
     }
     this.wakeBy(deadline)
 
-    if (instance.phase === 'starting' && limits.spec && memory.attempt > 0) {
+    // A warm one that is launching its browser again for its new owner has started long ago.
+    const relaunches = memory.warm && memory.runningSince !== null
+    if (instance.phase === 'starting' && limits.spec && memory.attempt > 0 && !relaunches) {
       const latest = memory.begunAt + limits.spec.start_timeout_ms
       if (latest <= now) {
         this.stop(instance, { cause: 'failed', reason: startTimeoutReason(instance, limits.spec) })

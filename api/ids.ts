@@ -15,6 +15,7 @@ export type IdPrefix =
   | 'aud'
   | 'req'
   | 'rep'
+  | 'pol'
 
 const alphabet = '0123456789abcdefghijklmnopqrstuvwxyz'
 

@@ -10,6 +10,7 @@ import { mountJobLogs } from './jobs/logs/routes.ts'
 import { mountJobs } from './jobs/routes.ts'
 import { mountLinks } from './links/routes.ts'
 import type { Platform } from './platform.ts'
+import { mountPools } from './pools/routes.ts'
 import { mountProjects } from './projects/routes.ts'
 import type { Router } from './route.ts'
 import { mountSecrets } from './secrets/routes.ts'
@@ -48,6 +49,7 @@ export const resources: readonly Mount[] = [
   mountJobs,
   mountJobLogs,
   mountSecrets,
+  mountPools,
   mountAudit,
   mountDocs,
 ]

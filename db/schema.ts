@@ -24,6 +24,7 @@ import { digest, instant, now, xid8 } from './columns.ts'
 import { terminals } from './terminal-tables.ts'
 
 export * from './job-tables.ts'
+export * from './pool-tables.ts'
 export * from './terminal-tables.ts'
 
 /** null: no limit. Storage and memory in bytes, cpu in millicores. */
@@ -253,6 +254,9 @@ export const sessions = pgTable(
     notes: jsonb('notes').$type<string[]>().notNull().default([]),
     pod: jsonb('pod').$type<PodView>(),
     observed_generation: integer('observed_generation').notNull().default(0),
+    /** The pool it was taken from, warm; and whether its agent has still to say that its settings are in force. */
+    pool_id: text('pool_id'),
+    settling: boolean('settling').notNull().default(false),
     last_activity_at: instant('last_activity_at'),
 
     created_at: instant('created_at').notNull().default(now),

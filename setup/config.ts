@@ -7,6 +7,7 @@ const Environment = z.object({
   HOST: z.string().default('127.0.0.1'),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// address' }).optional(),
   DATA_DIR: z.string().default('.porthole'),
+  WARM_POOL: z.coerce.number().int().min(0).max(100).optional(),
   PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'must be an http(s) address' }).optional(),
 })
 
@@ -17,6 +18,8 @@ export interface SetupConfig {
   /** Absolute. */
   dataDir: string
   publicUrl: string | undefined
+  /** Browsers kept warm from the first start on; null: by this machine's memory. */
+  warmPool: number | null
   /** Root of the checkout. */
   root: string
   /** Passed on to the parts, with ours on top. */
@@ -34,7 +37,7 @@ export function readSetupConfig(environment: NodeJS.ProcessEnv = process.env): S
     throw new Told(
       parsed.error.issues.map(({ path, message }) => `${path.join('.')}=${set[String(path[0])]}: ${message}`).join('\n'),
     )
-  const { PORT, HOST, DATABASE_URL, DATA_DIR, PUBLIC_URL } = parsed.data
+  const { PORT, HOST, DATABASE_URL, DATA_DIR, PUBLIC_URL, WARM_POOL } = parsed.data
   const root = resolve(import.meta.dirname, '..')
   return {
     port: PORT,
@@ -42,6 +45,7 @@ export function readSetupConfig(environment: NodeJS.ProcessEnv = process.env): S
     databaseUrl: DATABASE_URL,
     dataDir: resolve(root, DATA_DIR),
     publicUrl: PUBLIC_URL,
+    warmPool: WARM_POOL ?? null,
     root,
     environment: set,
   }

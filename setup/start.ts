@@ -12,6 +12,7 @@ import { localJoinToken } from './enrolment.ts'
 import { prepareMachine } from './machine.ts'
 import { requirePort } from './port.ts'
 import { type Ending, holdFolder, runProgram } from './program.ts'
+import { ensureWarmPool } from './warm-pool.ts'
 import { ensureWebAssets } from './web-assets.ts'
 
 /** Time to end in, part after part; with the database's 1.5 s it stays below the five seconds that people were promised. */
@@ -61,6 +62,10 @@ async function start(config: SetupConfig, say: (line: string) => void, signal: A
   process.stdout.write(`Porthole ${config.publicUrl ?? url}\nToken ${adminToken}\n`)
   if (!canRun) say('Without them, sessions run only in clusters that you add')
   say(`State and logs are in ${dataDir}. Ctrl-C ends everything.`)
+  if (canRun)
+    ensureWarmPool({ url, adminToken, dataDir, size: config.warmPool }).catch(error =>
+      say(`No browser is kept warm: ${error.message}`),
+    )
   await Promise.race([database.lost, api.ended])
   return 1
 }

@@ -36,11 +36,12 @@ export const rooms: Room[] = [
   { room: 'db', may: ['db'], not: ['db/embedded'] },
   {
     room: 'db/schema.ts',
-    may: ['db/columns.ts', 'db/job-tables.ts', 'db/terminal-tables.ts'],
+    may: ['db/columns.ts', 'db/job-tables.ts', 'db/pool-tables.ts', 'db/terminal-tables.ts'],
     types: ['agent/protocol'],
     portable: true,
   },
   { room: 'db/job-tables.ts', may: ['db/columns.ts', 'db/schema.ts'], types: ['agent/protocol'], portable: true },
+  { room: 'db/pool-tables.ts', may: ['db/columns.ts', 'db/schema.ts'], types: ['agent/protocol'], portable: true },
   { room: 'db/columns.ts', may: [], portable: true },
   { room: 'db/terminal-tables.ts', may: ['db/columns.ts', 'db/schema.ts', 'db/job-tables.ts'], portable: true },
   { room: 'db/client.ts', may: ['db/schema.ts'], portable: true },

@@ -1,6 +1,6 @@
 /**
  * What one generation of a session is: everything an agent needs to run it, decided by the API, immutable within a
- * generation. Times are never absolute on the wire: ages and remaining durations only, so no two clocks are compared.
+ * generation (but for a warm one's late settings). Times are never absolute on the wire: ages and remaining durations only, so no two clocks are compared.
  */
 import { z } from 'zod'
 
@@ -73,6 +73,8 @@ export const DesiredSession = z.object({
   idle_timeout_ms: z.number().positive().nullable(),
   /** Rises with every `touch`: a higher number counts as activity. */
   touches: z.int().nonnegative(),
+  /** Of a pool, nobody's yet: kept running, no streams. Once it is no longer so, the spec's late settings are to be applied. */
+  warm: z.boolean().optional(),
 })
 export type DesiredSession = z.infer<typeof DesiredSession>
 
@@ -121,5 +123,7 @@ export const ObservedSession = z.object({
   /** Facts people should know, e.g. that Chromium's own sandbox is off and why. */
   notes: z.array(z.string()),
   pod: PodView.nullable(),
+  /** `waiting`: of a pool; `settling`: taken from it, its late settings are not in force yet. Absent: a session like any other. */
+  warm: z.enum(['waiting', 'settling']).optional(),
 })
 export type ObservedSession = z.infer<typeof ObservedSession>

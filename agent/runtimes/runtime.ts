@@ -72,7 +72,7 @@ export interface Capabilities {
   /** Kinds, browsers and features a session may ask for here; the API never places what is not listed. */
   kinds: string[]
   browsers: string[]
-  /** Words such as `display`, `volumes`, `egress`, `exec`, `recording`. */
+  /** Words such as `display`, `volumes`, `egress`, `exec`, `recording`, `warm` (its hosts can be given late settings). */
   features: string[]
   /** Installed programs and their versions, for people: chromium, xvnc, playwright, kubernetes, … */
   versions: Record<string, string>

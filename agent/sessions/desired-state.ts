@@ -17,6 +17,8 @@ export interface Wanted {
   idleTimeoutMs: number | null
   touches: number
   touchedAt: number | null
+  /** Of a pool, nobody's yet. */
+  warm: boolean
 }
 
 /** What snapshot pages and deltas have in common. */
@@ -134,6 +136,7 @@ export class DesiredState {
       idleTimeoutMs: item.idle_timeout_ms,
       touches: item.touches,
       touchedAt: touched ? now : (known?.touchedAt ?? null),
+      warm: item.warm === true,
     }
   }
 

@@ -31,11 +31,13 @@ export function observedView(facts: SessionFacts, now: number, wall: number): Vi
   const shown = state.instance ?? (facts.lastInstance?.generation === state.generation ? facts.lastInstance : undefined)
   const over = state.phase === 'ended' || state.phase === 'absent'
   const activeAt = newest(facts.activeAt, wanted?.touchedAt ?? null)
+  const warm = over || state.phase === 'stopping' ? undefined : warmWord(facts, state.generation)
   const item: ObservedSession = {
     kind: 'session',
     id: facts.id,
     generation: state.generation,
-    phase: state.phase,
+    // Launching its browser again for its new owner is no start: it was told to run, and does.
+    phase: warm === 'settling' && memory?.runningSince !== null ? 'running' : state.phase,
     ...(over && memory?.ending && { cause: memory.ending.cause }),
     ...(state.reason && { reason: state.reason }),
     phases: (shown?.phases ?? []).map(({ phase, at }) => ({ phase, age_ms: Math.max(0, wall - at) })),
@@ -44,9 +46,15 @@ export function observedView(facts: SessionFacts, now: number, wall: number): Vi
     versions: shown?.versions ?? {},
     notes: shown?.notes ?? [],
     pod: over && !state.instance ? null : (shown?.pod ?? null),
+    ...(warm && { warm }),
   }
   const stamp = { ...item, phases: shown?.phases ?? [], idle_ms: activeAt === null ? null : Math.floor(activeAt / activityStep) }
   return { item, key: JSON.stringify(stamp) }
+}
+
+function warmWord({ wanted, memory }: SessionFacts, generation: number): ObservedSession['warm'] {
+  if (wanted?.warm) return 'waiting'
+  return memory?.warm && memory.generation === generation ? 'settling' : undefined
 }
 
 interface State {

@@ -12,8 +12,9 @@ import type { Instance, Runtime } from '../runtimes/runtime.ts'
 import { Activity } from './activity.ts'
 import type { AgentMemory } from './agent-memory.ts'
 import type { DesiredState } from './desired-state.ts'
+import { applyLateSettings, lateSettings } from './late-settings.ts'
 import { activityStep, observedView, type View } from './observed-view.ts'
-import { beginAttempt, noteAction } from './session-notes.ts'
+import { beginAttempt, noteAction, settled } from './session-notes.ts'
 
 export interface SessionKeeperParts {
   runtime: Runtime
@@ -33,6 +34,8 @@ export interface SessionAccess {
   spec: SessionSpec
   generation: number
   running: boolean
+  /** Of a pool, or just taken from it: its streams wait until its settings are in force. */
+  unsettled: boolean
 }
 
 const actionDeadlineMs = 60_000
@@ -52,6 +55,7 @@ export class SessionKeeper {
   private awake = true
   private brake: string | null = null
   private readonly afterPass = new Set<() => void>()
+  private readonly settleWaits = new Set<{ session: string; go: () => void }>()
 
   constructor(parts: SessionKeeperParts) {
     this.parts = parts
@@ -110,7 +114,27 @@ export class SessionKeeper {
       spec: wanted.spec,
       generation: wanted.generation,
       running: instance?.phase === 'running' && wanted.state === 'running' && !ending,
+      unsettled:
+        wanted.state === 'running' && !ending && (wanted.warm || (memory?.generation === wanted.generation && memory.warm)),
     }
+  }
+
+  /** Resolves when nothing holds up the session's streams any more, or the signal aborts. */
+  async untilSettled(session: string, signal: AbortSignal): Promise<void> {
+    if (!this.access(session)?.unsettled || signal.aborted) return
+    await new Promise<void>(resolve => {
+      const wait = { session, go: resolve }
+      const leave = () => {
+        this.settleWaits.delete(wait)
+        resolve()
+      }
+      wait.go = () => {
+        signal.removeEventListener('abort', leave)
+        leave()
+      }
+      signal.addEventListener('abort', leave, { once: true })
+      this.settleWaits.add(wait)
+    })
   }
 
   /** Everything there is, for a report. */
@@ -169,6 +193,7 @@ export class SessionKeeper {
       else this.begin(session, actions)
     }
     this.keepLimits()
+    for (const wait of [...this.settleWaits]) if (!this.access(wait.session)?.unsettled) wait.go()
     for (const run of waiting) if (this.afterPass.delete(run)) run()
     this.parts.changed()
     return wakeAt === null ? null : wakeAt - now
@@ -216,6 +241,8 @@ export class SessionKeeper {
       case 'start': {
         const known = memory.of(session, action.generation)
         beginAttempt(this.parts, known)
+        known.warm = this.parts.desired.wanted.get(session)?.warm === true
+        known.warmSpec = known.warm ? action.spec : null
         // Begun is on disk before anything exists: a crash in between must not lead to a second life of a generation that ran.
         await memory.save().catch(error => {
           known.attempt--
@@ -235,6 +262,24 @@ export class SessionKeeper {
           log.warn('session cannot be started', { session, generation: action.generation, reason: known.ending.reason })
           await memory.save()
         }
+        return
+      }
+      case 'settle': {
+        const known = memory.of(session, action.generation)
+        const settings = lateSettings(known.warmSpec, action.spec)
+        const deadline = new AbortController()
+        try {
+          const applied = applyLateSettings(runtime, session, settings, deadline.signal)
+          await within(clock, actionDeadlineMs, applied, late)
+        } catch (error) {
+          deadline.abort(error)
+          known.ending ??= { cause: 'failed', reason: `its settings could not be applied: ${whatFailed(error)}` }
+          log.warn('a warm session could not be given its settings', { session, error: whatFailed(error) })
+          return
+        }
+        settled(this.parts, known)
+        log.info('a warm session was taken', { session, relaunched: settings.env !== null })
+        memory.save().catch(error => log.error('the memory cannot be written', { error: whatFailed(error) }))
         return
       }
       case 'stop': {

@@ -3,7 +3,7 @@
  * file so that a new life of the agent neither runs a generation twice nor hides that an old life's instances died with it.
  */
 import { z } from 'zod'
-import { endCauses } from '#protocol/session-spec.ts'
+import { endCauses, type SessionSpec } from '#protocol/session-spec.ts'
 import type { Clock } from '../clock.ts'
 
 export interface Ending {
@@ -35,6 +35,10 @@ export interface SessionMemory {
   /** Last known limits: they hold also when nobody has told this life of the agent about the session yet. */
   deadline: number | null
   idleTimeoutMs: number | null
+  /** The present attempt was begun for a pool, and its late settings were not applied yet. */
+  warm: boolean
+  /** With which settings it was begun warm; null also when an earlier life of the agent did. */
+  warmSpec: SessionSpec | null
 }
 
 export function freshMemory(generation: number): SessionMemory {
@@ -52,6 +56,8 @@ export function freshMemory(generation: number): SessionMemory {
     capAt: null,
     deadline: null,
     idleTimeoutMs: null,
+    warm: false,
+    warmSpec: null,
   }
 }
 
@@ -67,6 +73,7 @@ const StoredSession = z.object({
   cap: z.number().nullable(),
   deadline: z.number().nullable(),
   idle_timeout_ms: z.number().nullable(),
+  warm: z.boolean().default(false),
 })
 export const StoredState = z.object({
   /** Newest epoch ever accepted. */
@@ -88,6 +95,7 @@ export function storedMemory(memory: SessionMemory, clock: Clock): z.infer<typeo
     cap: onWall(memory.capAt),
     deadline: onWall(memory.deadline),
     idle_timeout_ms: memory.idleTimeoutMs,
+    warm: memory.warm,
   }
 }
 
@@ -109,5 +117,6 @@ export function recalledMemory(stored: z.infer<typeof StoredSession>, clock: Clo
     capAt: fromWall(stored.cap),
     deadline: fromWall(stored.deadline),
     idleTimeoutMs: stored.idle_timeout_ms,
+    warm: stored.warm,
   }
 }

@@ -55,3 +55,11 @@ export function beginAttempt({ policy, clock }: Pick<NoteParts, 'policy' | 'cloc
   Object.assign(known, { begunAt: clock.now(), ours: true, runningSince: null, retryAt: null } satisfies Partial<SessionMemory>)
   known.capAt ??= policy.maxTtlMs === null ? null : clock.now() + policy.maxTtlMs
 }
+
+/** Somebody's from now on: idle time and the cluster's own limit count anew. */
+export function settled({ policy, clock }: Pick<NoteParts, 'policy' | 'clock'>, known: SessionMemory): void {
+  known.warm = false
+  known.warmSpec = null
+  known.runningSince = clock.now()
+  known.capAt = policy.maxTtlMs === null ? null : clock.now() + policy.maxTtlMs
+}

@@ -70,6 +70,32 @@ describe('who may', () => {
   })
 })
 
+describe('a session that was just taken from a pool', () => {
+  test('its streams wait until it has its settings', async () => {
+    target()
+    let settled = () => {}
+    world.settling = new Promise(resolve => {
+      settled = () => {
+        world.settling = null
+        resolve()
+      }
+    })
+    const stream = world.open()
+    expect(world.table.list()).toEqual([stream])
+    settled()
+    await api.dataSocket(stream)
+    await world.table.endAll({ code: 1001, reason: '' })
+  })
+
+  test('not for ever', async () => {
+    world.settling = new Promise(() => {})
+    const stream = world.open({ deadline_ms: 5_000 })
+    await world.clock.advance(5_000)
+    expect(await world.outcome(stream)).toMatchObject({ type: 'refused', status: 504, code: 'target_timeout' })
+    expect(world.table.size).toBe(0)
+  })
+})
+
 describe('opening that fails', () => {
   test('the target refuses: its status and code reach the viewer, no data socket is dialled', async () => {
     world.runtime.onDial = async () => {

@@ -19,6 +19,8 @@ export interface StreamTableParts {
   clock: Clock
   log: Log
   access: (session: string) => SessionAccess | null
+  /** Resolves when a session just taken from a pool has its settings, or the signal aborts. */
+  untilSettled: (session: string, signal: AbortSignal) => Promise<void>
   active: (session: string) => void
   /** To the API, if the link is up. */
   tell: (message: AgentMessage) => void
@@ -111,8 +113,14 @@ export class StreamTable implements StreamControl {
       return { status: 429, code: 'rate_limited', detail: 'too many streams are being opened at once' }
     }
     if (open.target.volume !== undefined) return this.volumeRefusal(open)
+    return access(open.session)?.unsettled ? null : this.sessionRefusal(open)
+  }
+
+  private sessionRefusal(open: Open): StreamRefusal | null {
+    const { policy, access } = this.parts
     const session = access(open.session)
     if (!session) return { status: 404, code: 'not_found', detail: 'this cluster has no such session' }
+    if (session.unsettled) return { status: 504, code: 'target_timeout', detail: 'the session is still being given its settings' }
     const forbidden = forbiddenStream(policy, open, session.spec)
     if (forbidden) return forbidden
     if (!session.running && open.kind !== 'logs') return { status: 409, code: 'conflict', detail: 'the session is not running' }
@@ -131,11 +139,13 @@ export class StreamTable implements StreamControl {
 
   private async run(open: Open, entry: Entry): Promise<void> {
     const { parts } = this
-    const spec = parts.access(open.session)?.spec ?? null
     const linked = () => {
       entry.pending = false
     }
     try {
+      const late = parts.access(open.session)?.unsettled === true && (await this.waitSettled(open, entry))
+      if (late) return parts.tell({ type: 'refused', stream: open.stream, ...late })
+      const spec = parts.access(open.session)?.spec ?? null
       const outcome = await runStream(parts, open, spec, entry, linked)
       if (outcome.kind === 'refused') {
         const { status, code, detail } = outcome
@@ -159,6 +169,18 @@ export class StreamTable implements StreamControl {
       this.entries.delete(open.stream)
       parts.changed()
     }
+  }
+
+  /** A viewer may come before the session is what was asked for: it waits as for a slow dial. */
+  private async waitSettled(open: Open, entry: Entry): Promise<StreamRefusal | null> {
+    const late = new AbortController()
+    const cancel = this.parts.clock.after(open.deadline_ms, () => late.abort())
+    try {
+      await this.parts.untilSettled(open.session, AbortSignal.any([entry.abort.signal, late.signal]))
+    } finally {
+      cancel()
+    }
+    return this.sessionRefusal(open)
   }
 
   private expireIn(entry: Entry, ms: number): void {

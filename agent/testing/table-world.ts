@@ -24,6 +24,8 @@ export class TableWorld {
   active = 0
   spec: SessionSpec = aSpec({ ports: [{ name: 'x', port: 9000 }] })
   running = true
+  /** While it is not null, the session is being given its settings. */
+  settling: Promise<void> | null = null
   private readonly api: ApiDouble
 
   constructor(api: ApiDouble, policy: Partial<Policy> = {}) {
@@ -38,7 +40,12 @@ export class TableWorld {
       policy: this.policy,
       clock,
       log,
-      access: session => (session === 'ses_a' ? { spec: this.spec, generation: 1, running: this.running } : null),
+      access: session =>
+        session === 'ses_a' ? { spec: this.spec, generation: 1, running: this.running, unsettled: this.settling !== null } : null,
+      untilSettled: async (_, signal) => {
+        const aborted = new Promise(resolve => signal.addEventListener('abort', resolve, { once: true }))
+        await Promise.race([this.settling, aborted])
+      },
       active: () => this.active++,
       tell: message => this.told.push(message),
       changed: () => {},

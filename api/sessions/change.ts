@@ -89,6 +89,7 @@ const freshGeneration = (row: SessionRow): Change => ({
   versions: {},
   notes: [],
   pod: null,
+  settling: false,
   touches: row.touches + 1,
   expires_at: row.ttl_seconds === null ? null : sql`clock_timestamp() + make_interval(secs => ${row.ttl_seconds})`,
 })

@@ -10,6 +10,7 @@ import { type Ctx, type TokenActor, tokenActor } from '../context.ts'
 import { isUniqueViolation } from '../database-faults.ts'
 import { emitEvent } from '../events/emit.ts'
 import { newId } from '../ids.ts'
+import { type Claimed, claimWarm, countAsked } from '../pools/claim.ts'
 import { invalid, Problem } from '../problem.ts'
 import { takeQuota } from '../projects/quotas.ts'
 import { findTemplate } from '../templates/service.ts'
@@ -34,13 +35,17 @@ export async function createSession(ctx: Ctx, input: SessionCreate): Promise<Cre
   const result = await againAfterLostRace(() =>
     ctx.db.transaction(async tx => {
       const living = input.name ? await livingByName(tx, actor.project, actor.user, input.name) : null
-      if (living) return { session: viewOf(await findSession(ctx, living, tx), ctx.origin), created: false }
-      return { session: await insertSession(tx, ctx, { actor, template: template.id, built, input }), created: true }
+      if (living) return { session: viewOf(await findSession(ctx, living, tx), ctx.origin), created: false, warm: null }
+      return { ...(await insertSession(tx, ctx, { actor, template: template.id, built, input })), created: true }
     }),
   )
-  const { session, created } = result
-  if (created && session.cluster) await ctx.afterCommit(() => ctx.tunnel.nudge(session.cluster!))
-  return result
+  const { session, created, warm } = result
+  if (created)
+    await ctx.afterCommit(async () => {
+      if (session.cluster) await ctx.tunnel.nudge(session.cluster)
+      ctx.defer(countAsked(ctx.db, built.spec, warm))
+    })
+  return { session, created }
 }
 
 interface NewSession {
@@ -51,7 +56,11 @@ interface NewSession {
 }
 
 /** Takes quota, volume and place, in the order in which everybody locks, and writes the row with its audit and event. */
-async function insertSession(tx: Tx, ctx: Ctx, { actor, template, built, input }: NewSession): Promise<Session> {
+async function insertSession(
+  tx: Tx,
+  ctx: Ctx,
+  { actor, template, built, input }: NewSession,
+): Promise<{ session: Session; warm: Claimed | null }> {
   const volume = input.volume ? await takeVolume(tx, actor, input.volume) : null
   const spec = volume ? { ...built.spec, volume: volumeSpec(volume) } : built.spec
   const placement = {
@@ -61,11 +70,12 @@ async function insertSession(tx: Tx, ctx: Ctx, { actor, template, built, input }
   }
   const who = { user: actor.user, token: actor.token, limits: actor.limits ?? {} }
   await takeQuota(tx, actor.project, { sessions: 1, ...built.takes }, who)
-  const placed = await claimCluster(tx, actor.project, placementRequest(spec, placement, volume?.cluster_id))
+  const warm = await claimWarm(tx, { project: actor.project, spec, placement })
+  const placed = warm ?? (await claimCluster(tx, actor.project, placementRequest(spec, placement, volume?.cluster_id)))
   if ('never' in placed) throw new Problem('conflict', placed.never)
   const cluster = 'cluster' in placed ? placed.cluster : null
   if (volume && cluster) await bindVolume(tx, volume.id, cluster)
-  const id = newId('ses')
+  const id = warm?.id ?? newId('ses')
   await tx.insert(sessions).values({
     id,
     project_id: actor.project,
@@ -87,12 +97,26 @@ async function insertSession(tx: Tx, ctx: Ctx, { actor, template, built, input }
     status: cluster ? 'starting' : 'queued',
     status_reason: 'queued' in placed ? placed.queued : null,
     phases: phaseNow(cluster ? 'placed' : 'queued'),
+    ...(warm && takenFrom(warm)),
   })
   await recordAudit(tx, ctx, { action: 'session.create', target: id, project: actor.project, detail: { template } })
   const session = await sessionForEvent(tx, id, ctx.origin)
   if (!session) throw new Error('the session just written cannot be read')
   await emitEvent(tx, { type: 'session.created', project: actor.project, session: id, data: { session } })
-  return session
+  return { session, warm }
+}
+
+/** A warm one that is somebody's now. Taking it counts as a touch; its agent has still to apply its late settings. */
+function takenFrom({ pool, ready, versions, notes, pod }: Claimed) {
+  const running = {
+    status: 'running' as const,
+    started_at: sql`clock_timestamp()` as never,
+    phases: phaseNow('claimed', 'running'),
+  }
+  return {
+    ...(ready ? running : { phases: phaseNow('claimed') }),
+    ...{ pool_id: pool, settling: true, touches: 1, observed_generation: 1, versions, notes, pod },
+  }
 }
 
 function volumeSpec(volume: { id: string; size_bytes: number | null }) {

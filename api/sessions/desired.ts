@@ -4,7 +4,7 @@
  */
 import { and, asc, eq, gt, sql } from 'drizzle-orm'
 import type { Db, Sql } from '#db/client.ts'
-import { clusters, sessions, volumes } from '#db/schema.ts'
+import { clusters, sessions, volumes, warm_sessions } from '#db/schema.ts'
 import type { DesiredJob } from '#protocol/job-spec.ts'
 import type { DesiredSession } from '#protocol/session-spec.ts'
 import type { ApiConfig } from '../config.ts'
@@ -56,8 +56,21 @@ export async function desiredSince(
         .where(and(eq(sessions.cluster_id, cluster), gt(sessions.change_seq, seq)))
         .orderBy(asc(sessions.change_seq))
         .limit(options.limit + 1)
+      const warm = await tx
+        .select()
+        .from(warm_sessions)
+        .where(and(eq(warm_sessions.cluster_id, cluster), gt(warm_sessions.change_seq, seq)))
+        .orderBy(asc(warm_sessions.change_seq))
+        .limit(options.limit + 1)
+      const items = [
+        ...rows.map(({ row, ttl_ms }) => ({
+          seq: row.change_seq,
+          item: desiredItem(row, ttl_ms === null ? null : Number(ttl_ms)),
+        })),
+        ...warm.map(row => ({ seq: row.change_seq, item: warmItem(row) })),
+      ]
       const jobs = await jobsSince(tx, options.config, cluster, seq, options.limit)
-      const page = firstOf(rows, jobs, options.limit)
+      const page = firstOf(items, jobs, options.limit)
       const gone = await tx
         .select({ id: volumes.id })
         .from(volumes)
@@ -65,7 +78,7 @@ export async function desiredSince(
       return {
         deletedVolumes: gone.map(volume => volume.id),
         endedTerminals: await endedTerminals(tx, cluster, seq),
-        items: page.sessions.map(({ row, ttl_ms }) => desiredItem(row, ttl_ms === null ? null : Number(ttl_ms))),
+        items: page.items,
         jobs: page.jobs,
         seq: page.complete ? (at?.seq ?? seq) : page.seq,
         complete: page.complete,
@@ -76,13 +89,9 @@ export async function desiredSince(
 }
 
 /** The oldest changes of both kinds that fit into one page, and how far it goes. */
-function firstOf<S extends { row: { change_seq: number } }>(
-  sessions: S[],
-  jobs: { seq: number; job: DesiredJob }[],
-  limit: number,
-) {
+function firstOf(items: { seq: number; item: DesiredSession }[], jobs: { seq: number; job: DesiredJob }[], limit: number) {
   const order = [
-    ...sessions.map(session => ({ seq: session.row.change_seq, bytes: 0, session })),
+    ...items.map(({ seq, item }) => ({ seq, bytes: 0, item })),
     ...jobs.map(({ seq, job }) => ({ seq, bytes: JSON.stringify(job).length, job })),
   ].sort((a, b) => a.seq - b.seq)
   let bytes = 0
@@ -94,7 +103,7 @@ function firstOf<S extends { row: { change_seq: number } }>(
   }
   const shown = order.slice(0, count)
   return {
-    sessions: shown.flatMap(each => ('session' in each ? [each.session] : [])),
+    items: shown.flatMap(each => ('item' in each ? [each.item] : [])),
     jobs: shown.flatMap(each => ('job' in each ? [each.job] : [])),
     seq: shown.at(-1)?.seq ?? 0,
     complete: count === order.length,
@@ -112,4 +121,10 @@ function desiredItem(row: typeof sessions.$inferSelect, ttlMs: number | null): D
     idle_timeout_ms: row.idle_timeout_seconds === null ? null : row.idle_timeout_seconds * 1000,
     touches: row.touches,
   }
+}
+
+/** Nobody's yet: no deadlines. Taking it counts as the first touch, so that idle time begins then. */
+function warmItem({ id, desired, spec }: typeof warm_sessions.$inferSelect): DesiredSession {
+  const without = { ttl_remaining_ms: null, idle_timeout_ms: null, touches: 0, warm: true }
+  return { kind: 'session', id, generation: 1, state: desired, ...(desired === 'deleted' ? {} : { spec }), ...without }
 }

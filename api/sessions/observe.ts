@@ -12,8 +12,11 @@ import type { ObservedTerminal } from '#protocol/terminal-frames.ts'
 import { emitEvent } from '../events/emit.ts'
 import { applyJobs } from '../jobs/observe.ts'
 import type { Log } from '../platform.ts'
+import { applyWarmItems, notePoolNews, type PoolNews } from '../pools/observe.ts'
 import { applyTerminals } from '../terminals/observe.ts'
+import { takeSeq } from './desired.ts'
 import { isFinal, type LifecycleEvent, lifecycle } from './lifecycle.ts'
+import { phaseNow } from './place.ts'
 import { sessionForEvent } from './read.ts'
 import type { SessionRow } from './view.ts'
 
@@ -38,7 +41,8 @@ export interface ReportOutcome {
 }
 
 export async function applyReport(env: { db: Db; log: Log; origin: string }, report: ClusterReport): Promise<ReportOutcome> {
-  return env.db.transaction(async tx => {
+  let news: PoolNews[] = []
+  const outcome = await env.db.transaction(async tx => {
     const [fenced] = await tx
       .update(clusters)
       .set({ report_seq: report.seq, load: report.load, link_seen_at: sql`clock_timestamp()` })
@@ -69,10 +73,15 @@ export async function applyReport(env: { db: Db; log: Log; origin: string }, rep
         const row = byId.get(item.id)
         if (row && (await applyItem(tx, { ...env, now }, row, item))) settled.push(row.id)
       }
+      const others = report.items.filter(item => !byId.has(item.id))
+      news = await applyWarmItems(tx, { cluster: report.cluster, epoch: report.epoch, now }, others)
     }
     settled.push(...(await applyJobs(tx, { ...env, now }, report.cluster, report.jobs)))
     return { applied: true, settled }
   })
+  if (news.length > 0)
+    await notePoolNews(env.db, news).catch(error => env.log.warn('pool_not_counted', { message: String(error) }))
+  return outcome
 }
 
 async function forgetVolumes(tx: Tx, { cluster, absentVolumes }: ClusterReport): Promise<void> {
@@ -95,6 +104,12 @@ async function applyItem(
     return true
   }
   if (item.generation !== row.generation || item.phase === 'absent') return false
+  if (row.settling) {
+    // Told before the agent heard that it is somebody's.
+    if (item.warm === 'waiting') return false
+    // It died before it was really anyone's: whoever was promised one gets another.
+    if (item.phase === 'ended' && row.desired === 'running') return startAfresh(tx, env, row)
+  }
   const event = eventOf(item)
   const cell = lifecycle[row.status][event]
   if (cell === 'illegal') {
@@ -110,6 +125,20 @@ async function applyItem(
     if (session) await emitEvent(tx, { type: 'session.updated', project: row.project_id, session: row.id, data: { session } })
   }
   return isFinal(next) && !isFinal(row.status)
+}
+
+async function startAfresh(tx: Tx, env: { origin: string }, row: SessionRow): Promise<false> {
+  await tx
+    .update(sessions)
+    .set({
+      ...{ status: 'starting', status_reason: 'The warm one it was given had ended; another one starts.', settling: false },
+      ...{ generation: row.generation + 1, change_seq: await takeSeq(tx, row.cluster_id!), phases: phaseNow('placed') },
+      ...{ started_at: null, pod: null, versions: {}, notes: [], display: null },
+    })
+    .where(eq(sessions.id, row.id))
+  const session = await sessionForEvent(tx, row.id, env.origin)
+  if (session) await emitEvent(tx, { type: 'session.updated', project: row.project_id, session: row.id, data: { session } })
+  return false
 }
 
 function eventOf(item: ObservedSession): LifecycleEvent {
@@ -137,23 +166,27 @@ function observedColumns(row: SessionRow, item: ObservedSession, next: SessionSt
   const ended = isFinal(next)
   const at = (ageMs: number) => new Date(now - ageMs)
   const known = new Set(row.phases.map(phase => phase.phase))
+  const settled = row.settling && item.phase === 'running' && item.warm === undefined
+  // What a warm one went through before it was taken is not this session's story.
+  const since = row.pool_id && row.generation === 1 ? row.created_at.getTime() : 0
   const fresh = item.phases
-    .filter(phase => !known.has(phase.phase))
+    .filter(phase => !known.has(phase.phase) && at(phase.age_ms).getTime() >= since)
     .map(p => ({ phase: p.phase, at: at(p.age_ms).toISOString() }))
-  const last =
-    next !== row.status && !known.has(next) && !fresh.some(p => p.phase === next)
-      ? [{ phase: next, at: at(0).toISOString() }]
-      : []
+  const last = [
+    ...(settled && !known.has('settled') ? ['settled'] : []),
+    ...(next !== row.status && !known.has(next) && !fresh.some(p => p.phase === next) ? [next] : []),
+  ].map(phase => ({ phase, at: at(0).toISOString() }))
   const reason = ended ? endReason(row, item) : (item.reason ?? null)
   return {
     status: next,
     status_reason: ended && isFinal(row.status) ? row.status_reason : reason,
     observed_generation: item.generation,
+    ...(settled ? { settling: false } : {}),
     phases: [...row.phases, ...fresh, ...last].slice(-60),
     pod: item.pod,
     versions: item.versions,
     notes: item.notes,
-    ...(item.display ? { display: item.display } : {}),
+    ...(item.display && item.warm === undefined ? { display: item.display } : {}),
     ...(item.idle_ms === null ? {} : { last_activity_at: laterOf(row.last_activity_at, at(item.idle_ms)) }),
     ...(next === 'running' && row.status !== 'running' && !row.started_at ? { started_at: sql`clock_timestamp()` } : {}),
     ...(ended && !isFinal(row.status) ? { ended_at: sql`clock_timestamp()`, termination_reason: terminationOf(row, item) } : {}),

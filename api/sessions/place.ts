@@ -9,12 +9,15 @@ import type { SessionSpec } from '#protocol/session-spec.ts'
 import { type Candidate, type PlacementRequest, place } from '../clusters/placement.ts'
 import type { Ctx } from '../context.ts'
 import { emitEvent } from '../events/emit.ts'
+import { giveWay } from '../pools/retire.ts'
 import { bindVolume } from '../volumes/service.ts'
 import { takeSeq } from './desired.ts'
 import { clusterOnline, sessionForEvent } from './read.ts'
 
 const liveHere = sql<number>`(select count(*)::int from sessions s where s.cluster_id = ${clusters}.id
   and s.status in ('starting','running','stopping'))`
+
+const warmHere = sql<number>`(select count(*)::int from warm_sessions w where w.cluster_id = ${clusters}.id and w.desired = 'running')`
 
 /** Clusters that the project may use, with what they hold now. */
 export async function candidates(db: Sql, project: string): Promise<Candidate[]> {
@@ -55,10 +58,13 @@ export function placementRequest(
   }
 }
 
-/** A timeline entry with the database's clock, as a one-element list. */
-export function phaseNow(phase: string) {
-  return sql<{ phase: string; at: string }[]>`jsonb_build_array(jsonb_build_object('phase', ${phase}::text,
-    'at', to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')))`
+/** Timeline entries with the database's clock. */
+export function phaseNow(...phases: string[]) {
+  const entries = phases.map(
+    phase => sql`jsonb_build_object('phase', ${phase}::text,
+    'at', to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))`,
+  )
+  return sql<{ phase: string; at: string }[]>`jsonb_build_array(${sql.join(entries, sql`, `)})`
 }
 
 export type Placed = { cluster: string; seq: number } | { queued: string } | { never: string }
@@ -71,11 +77,14 @@ export async function claimCluster(tx: Tx, project: string, request: PlacementRe
     if ('queue' in choice) return { queued: choice.queue }
     const seq = await takeSeq(tx, choice.cluster)
     const [here] = await tx
-      .select({ sessions: liveHere, capabilities: clusters.capabilities, scheduling: clusters.scheduling })
+      .select({ sessions: liveHere, warm: warmHere, capabilities: clusters.capabilities, scheduling: clusters.scheduling })
       .from(clusters)
       .where(eq(clusters.id, choice.cluster))
     const room = here?.capabilities?.capacity.sessions ?? 0
-    if (here && here.scheduling === 'open' && here.sessions < room) return { cluster: choice.cluster, seq }
+    if (here && here.scheduling === 'open' && here.sessions < room) {
+      await giveWay(tx, choice.cluster, here.sessions + 1 + here.warm - room)
+      return { cluster: choice.cluster, seq }
+    }
   }
   return { queued: 'Every cluster that could serve it is full.' }
 }

@@ -136,6 +136,7 @@ export const Session = z
     resources: Resources,
     labels: z.record(z.string(), z.string()),
     volume: z.string().nullable(),
+    pool: z.string().nullable().openapi({ description: 'The pool it was taken from, warm; null: it was started for you.' }),
     clipboard: z.enum(['none', 'in', 'out', 'both']),
     egress: z.object({ mode: z.string(), allow: z.array(z.string()) }),
     recording: z.boolean(),

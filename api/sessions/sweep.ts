@@ -1,12 +1,13 @@
 /**
  * What no request does: ends sessions whose time is over (the agent does the same on its own; this is the wall behind it), places
- * queued ones, and forgets what is old. Idempotent; every replica may run it.
+ * queued ones, keeps pools at their size, and forgets what is old. Idempotent; every replica may run it.
  */
 import { and, eq, inArray, isNull, lt, sql } from 'drizzle-orm'
 import type { Db } from '#db/client.ts'
 import { clusters, events, grants, sessions, tickets } from '#db/schema.ts'
 import { emitEvent } from '../events/emit.ts'
 import type { Tunnel } from '../platform.ts'
+import { refillPools } from '../pools/refill.ts'
 import { takeSeq } from './desired.ts'
 import { finalStatuses } from './lifecycle.ts'
 import { placeQueued } from './place.ts'
@@ -29,6 +30,7 @@ export async function sweepSessions(env: SweepEnv): Promise<void> {
     if (cluster) touched.add(cluster)
   }
   for (const cluster of await placeQueued(env)) touched.add(cluster)
+  for (const cluster of await refillPools(env.db)) touched.add(cluster)
   for (const cluster of touched) await env.tunnel.nudge(cluster)
 }
 

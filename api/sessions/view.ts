@@ -46,6 +46,7 @@ export function sessionView(row: SessionRow, around: Around): Session {
     resources: row.resources,
     labels: row.labels,
     volume: spec.volume?.id ?? null,
+    pool: row.pool_id,
     clipboard: spec.clipboard,
     egress: spec.egress,
     recording: spec.recording,

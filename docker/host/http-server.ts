@@ -20,6 +20,8 @@ export interface Actions {
   screenshot(source: 'screen' | 'page'): Promise<Buffer>
   resize(size: Size): Promise<Size>
   navigate(url: string, wait: Wait): Promise<void>
+  /** The session's start_url, told late: that it does not open is a note, as at a start. */
+  openStart(url: string, wait: Wait): Promise<void>
   relaunch(settings: LateSettings): Promise<void>
   figures(): Figures
 }
@@ -83,9 +85,9 @@ async function answer(
     return json(response, 200, await actions.resize({ width: width!, height: height! }))
   }
   if (route === 'POST /navigate') {
-    const { url: target, wait = 'domcontentloaded' } = await body<{ url?: string; wait?: Wait }>(request)
+    const { url: target, wait = 'domcontentloaded', start } = await body<{ url?: string; wait?: Wait; start?: boolean }>(request)
     if (!target || !isOpenable(target)) throw new Refusal(422, 'invalid', 'url must be http, https, data or about:blank')
-    await actions.navigate(target, wait)
+    await (start ? actions.openStart(target, wait) : actions.navigate(target, wait))
     return json(response, 200, {})
   }
   if (route === 'POST /relaunch') {

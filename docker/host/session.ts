@@ -85,6 +85,7 @@ export class Session {
     screenshot: source => this.screenshot(source),
     resize: size => this.resize(size),
     navigate: (url, wait) => this.navigate(url, wait),
+    openStart: (url, wait) => this.openStart(url, wait),
     relaunch: settings => this.relaunch(settings),
     figures: () => this.meter.read(),
   }
@@ -107,10 +108,7 @@ export class Session {
     await manager
     if (!spec.start_url || spec.start_url === 'about:blank') return
     status.change({ reason: `opening ${spec.start_url.slice(0, 200)}` })
-    const opened = this.scripts!.open(spec.start_url, spec.start_url_wait).then(
-      () => status.phase('start_url_opened'),
-      cause => status.note(`start_url could not be opened: ${(cause as Error).message}`),
-    )
+    const opened = this.openStart(spec.start_url, spec.start_url_wait)
     if (spec.start_url_wait !== 'none') await opened
   }
 
@@ -194,6 +192,14 @@ export class Session {
     } catch (cause) {
       throw new Refusal(502, 'not_opened', (cause as Error).message)
     }
+  }
+
+  private async openStart(url: string, wait: Wait): Promise<void> {
+    const { status } = this
+    await this.navigate(url, wait).then(
+      () => status.phase('start_url_opened'),
+      cause => status.note(`start_url could not be opened: ${(cause as Error).message}`),
+    )
   }
 
   /** A browser reads its environment once: new settings need a new browser, in the same session and profile. */

@@ -62,6 +62,7 @@ export function sampleSession(now: number, over: Partial<Session> & { id: string
     resources: { cpu: '2', memory: '2Gi' },
     labels: {},
     volume: null,
+    pool: null,
     clipboard: 'both',
     egress: { mode: 'public', allow: [] },
     recording: false,

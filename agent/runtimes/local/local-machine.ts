@@ -86,7 +86,16 @@ export class LocalMachine {
     const { chromium, xvnc, openbox, script } = programs
     this.browsers = chromium ? ['chromium'] : []
     this.kinds = [...(chromium ? ['browser'] : []), ...(xvnc && openbox ? ['desktop'] : []), ...(xvnc ? ['app'] : [])]
-    this.features = ['files', 'logs', 'ports', 'screenshot', 'volumes', ...(xvnc ? ['display'] : []), ...(script ? ['exec'] : [])]
+    this.features = [
+      'files',
+      'logs',
+      'ports',
+      'screenshot',
+      'volumes',
+      'warm',
+      ...(xvnc ? ['display'] : []),
+      ...(script ? ['exec'] : []),
+    ]
     if (!script) this.notes.push('No terminals: `script` is not installed (Debian package bsdutils)')
     if (!chromium) this.notes.push('No browser sessions: Chromium is not installed (Debian package chromium)')
     if (!xvnc) this.notes.push('Headless sessions only: Xvnc is not installed (Debian package tigervnc-standalone-server)')
