@@ -42,6 +42,25 @@ it('each switch adds only what it says', () => {
   ])
 })
 
+it('in a project’s namespace the agent may only act as its account, which has rights only there', () => {
+  const objects = render({ projects: [{ project: 'prj_a', namespace: 'team-a', createNamespace: true }] })
+  const roles = objects.filter(({ kind, metadata }) => kind === 'Role' && metadata.namespace === 'team-a')
+  const boundTo = (account: string) => {
+    const names = objects
+      .filter(({ kind, subjects }) => kind.endsWith('Binding') && (subjects as { name: string }[])[0]!.name === account)
+      .map(({ metadata, roleRef }) => `${metadata.namespace}/${(roleRef as { name: string }).name}`)
+    return roles.filter(({ metadata }) => names.includes(`team-a/${metadata.name}`))
+  }
+  expect(rightsOf(boundTo('porthole-agent')).map(rightText)).toEqual(['impersonate serviceaccounts/porthole-tenant in team-a'])
+  const tenant = rightsOf(boundTo('porthole-tenant'))
+  expect(new Set(tenant.map(({ namespace }) => namespace))).toEqual(new Set(['team-a']))
+  expect(
+    tenant.map(({ resource }) => resource).filter(word => /rbac|exec|serviceaccounts|networkpolicies|quota|nodes|\*/.test(word)),
+  ).toEqual([])
+  const account = objects.find(({ kind, metadata }) => kind === 'ServiceAccount' && metadata.namespace === 'team-a')
+  expect(account).toMatchObject({ metadata: { name: 'porthole-tenant' }, automountServiceAccountToken: false })
+})
+
 it.each([
   ['with the defaults', {}],
   ['with everything on', everything],

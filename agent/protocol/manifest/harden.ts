@@ -9,6 +9,7 @@ export function harden(body: JsonObject, kind: Kind, namespace: string): JsonObj
   const { status: _, ...rest } = structuredClone(body)
   const metadata = isObject(rest.metadata) ? (rest.metadata as JsonObject) : {}
   const object: JsonObject = { ...rest, metadata: { ...metadata, namespace } }
+  if (kind.kind === 'Service' && isObject(object.spec)) named(object.spec as JsonObject)
   if (!kind.podSpec) return object
   let spec: Json | undefined = object
   for (const step of kind.podSpec) spec = isObject(spec) ? (spec as JsonObject)[step] : undefined
@@ -26,12 +27,18 @@ function hardenPod(spec: JsonObject): void {
     const containers = spec[field]
     if (!Array.isArray(containers)) continue
     spec[field] = containers.map(item => {
-      const container = part(item)
+      const container = { ...part(item) }
+      named(container)
       const security = part(container.securityContext)
       const capabilities = { ...part(security.capabilities), drop: ['ALL'] }
       return { ...container, securityContext: { ...security, allowPrivilegeEscalation: false, capabilities } }
     })
   }
+}
+
+/** Ports are told apart by number and protocol; older API servers do not fill it in when something is applied. */
+function named(holder: JsonObject): void {
+  if (Array.isArray(holder.ports)) holder.ports = holder.ports.map(port => ({ protocol: 'TCP', ...part(port) }))
 }
 
 function part(value: Json | undefined): JsonObject {

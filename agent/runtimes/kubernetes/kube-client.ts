@@ -11,12 +11,23 @@ import { type Clock, sleep } from '#agent/clock.ts'
 import { isKubeError, KubeError } from './kube-error.ts'
 import { type Priority, RequestBudget } from './request-budget.ts'
 
+const patchTypes = {
+  merge: 'application/merge-patch+json',
+  /** Lists of named things are merged by name. */
+  strategic: 'application/strategic-merge-patch+json',
+  apply: 'application/apply-patch+yaml',
+} as const
+
 export interface KubeRequest {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** Path below the server's address, e.g. `/api/v1/namespaces/a/pods`. */
   path: string
   query?: Record<string, string | number | boolean | undefined>
   body?: unknown
+  /** What a PATCH is; default `merge`. `apply`: server-side apply, also of what is not there yet. */
+  patch?: keyof typeof patchTypes
+  /** Whose rights it is asked with: `system:serviceaccount:<namespace>:<name>`; default our own. */
+  as?: string
   priority: Priority
   signal: AbortSignal
   /** How long failures that pass by themselves are waited out; default 30 s. 0: the first answer counts. */
@@ -67,8 +78,9 @@ export function createKubeClient({ config, clock, random }: KubeClientParts): Ku
     const proxied = config.getCurrentCluster()?.proxyUrl !== undefined
     const body = request.body === undefined ? undefined : JSON.stringify(request.body)
     const headers: Record<string, string> = { ...(options.headers as Record<string, string>), accept: 'application/json' }
+    if (request.as !== undefined) headers['impersonate-user'] = request.as
     if (body !== undefined) {
-      headers['content-type'] = request.method === 'PATCH' ? 'application/merge-patch+json' : 'application/json'
+      headers['content-type'] = request.method === 'PATCH' ? patchTypes[request.patch ?? 'merge'] : 'application/json'
       headers['content-length'] = String(Buffer.byteLength(body))
     }
     return await new Promise((resolve, reject) => {

@@ -37,7 +37,7 @@ export const annotation = {
   condemned: 'porthole.dev/condemned',
 } as const
 
-export type Part = 'session' | 'volume' | 'probe'
+export type Part = 'session' | 'volume' | 'probe' | 'task'
 
 /** Label values are `[A-Za-z0-9_.-]`, at most 63, and begin and end with a letter or digit: ids are, other words are made so. */
 export function labelValue(text: string): string {

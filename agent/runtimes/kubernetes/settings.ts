@@ -1,6 +1,7 @@
 /** What the operator decides about sessions as pods. Read once from the environment (README.md explains each); all faults are told at once. */
 import { z } from 'zod'
 import { readEnvironment } from '#agent/config.ts'
+import type { ProjectPlace } from './tasks/project-places.ts'
 
 const list = z.string().transform(text =>
   text
@@ -66,6 +67,15 @@ export const KubernetesEnvironment = z.object({
   PORTHOLE_DENIED_CIDRS: cidrs.default([]),
   PORTHOLE_ALLOWED_CIDRS: cidrs.default([]),
   PORTHOLE_SELF_TEST: z.enum(['off', 'note', 'require']).default('note'),
+  PORTHOLE_PROJECTS: json(
+    z.array(
+      z.object({
+        project: z.string().regex(/^(\*|[a-z0-9_]{1,64})$/),
+        namespace: name,
+        service_account: name.default('porthole-tenant'),
+      }),
+    ),
+  ).default([]),
   PORTHOLE_DIAL: z.enum(['auto', 'pod-ip', 'port-forward']).default('auto'),
 })
 
@@ -111,6 +121,8 @@ export interface KubernetesSettings {
     allowed: string[]
   }
   selfTest: 'off' | 'note' | 'require'
+  /** Where projects may apply manifests and deploys; none: nowhere. */
+  places: ProjectPlace[]
   dial: 'auto' | 'pod-ip' | 'port-forward'
 }
 
@@ -150,6 +162,11 @@ export function kubernetesSettings(environment: Record<string, string | undefine
       allowed: env.PORTHOLE_ALLOWED_CIDRS,
     },
     selfTest: env.PORTHOLE_SELF_TEST,
+    places: env.PORTHOLE_PROJECTS.map(({ project, namespace, service_account }) => ({
+      project,
+      namespace,
+      serviceAccount: service_account,
+    })),
     dial: env.PORTHOLE_DIAL,
   }
 }
