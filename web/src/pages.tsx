@@ -70,6 +70,12 @@ export const pages: readonly PageEntry[] = [
     load: async () => (await import('./pages/wall/wall-page.tsx')).WallPage,
   }),
   page({
+    path: '/volumes',
+    title: 'Volumes',
+    nav: { label: 'Volumes', icon: 'volumes', scope: 'sessions:read', group: 'work' },
+    load: async () => (await import('./pages/volumes/volumes-page.tsx')).VolumesPage,
+  }),
+  page({
     path: '/clusters',
     title: 'Clusters',
     nav: { label: 'Clusters', icon: 'clusters', scope: 'clusters:read', group: 'house', lead: true },

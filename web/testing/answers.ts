@@ -5,10 +5,14 @@ import { pngBytes } from './rfb-double.ts'
 
 export type Body = Record<string, unknown>
 
-export async function readBody(request: IncomingMessage): Promise<Body> {
+export async function readBytes(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = []
   for await (const chunk of request) chunks.push(chunk as Buffer)
-  const text = Buffer.concat(chunks).toString()
+  return Buffer.concat(chunks)
+}
+
+export async function readBody(request: IncomingMessage): Promise<Body> {
+  const text = (await readBytes(request)).toString()
   return text ? (JSON.parse(text) as Body) : {}
 }
 

@@ -9,10 +9,12 @@ import type { AddressInfo } from 'node:net'
 import { extname, join, normalize } from 'node:path'
 import type { PNG } from 'pngjs'
 import { WebSocketServer } from 'ws'
-import type { AuditRecord, Cluster, Link, LiveEvent, Me, Project, Session, Template, Token } from '../src/api/contract.ts'
+import type { AuditRecord, Cluster, Link, LiveEvent, Me, Project, Session, Template, Token, Volume } from '../src/api/contract.ts'
 import { type Body, empty, image, json, list, problem, readBody } from './answers.ts'
 import { fakeLinks } from './fake-links.ts'
 import { fakeTenants } from './fake-tenants.ts'
+import { fakeViewers } from './fake-viewers.ts'
+import { fakeVolumes } from './fake-volumes.ts'
 import { plainPicture, type RfbDouble, serveRfb } from './rfb-double.ts'
 import { pendingCluster } from './sample-state.ts'
 
@@ -26,6 +28,9 @@ export interface FakeState {
   audit: AuditRecord[]
   pictures: Map<string, PNG>
   logs: Map<string, string>
+  volumes: Map<string, Volume>
+  /** What was uploaded, by volume. */
+  archives: Map<string, Buffer>
   /** By secret. */
   links: Map<string, Link>
 }
@@ -38,7 +43,10 @@ export interface FakeApi {
   tellSession: (session: Session, type?: string) => void
   tellCluster: (cluster: Cluster) => void
   /** Screens that are open now, by session. */
-  screens: Map<string, { rfb: RfbDouble; role: string; link: string | null; close: (code: number, reason: string) => void }[]>
+  screens: Map<
+    string,
+    { rfb: RfbDouble; viewer: string; role: string; link: string | null; close: (code: number, reason: string) => void }[]
+  >
   /** Requests by `METHOD path`, in order. */
   calls: string[]
   /** Answers with this instead: `GET /v1/sessions` -> 500. */
@@ -88,6 +96,8 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
   const nextId = (prefix: string) => `${prefix}_${Date.now().toString(36)}${String(++counter).padStart(6, '0')}`
 
   const tenants = fakeTenants(state, nextId)
+  const volumes = fakeVolumes(state, nextId)
+  const viewers = fakeViewers({ state, screens, tellSession: session => tellSession(session) })
   const links = fakeLinks({ state, screens, tickets, nextId })
 
   function tell(type: string, more: Partial<LiveEvent>): void {
@@ -116,13 +126,15 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
     const fault = faults.get(call)
     if (fault === 'hang') return
     if (fault) return problem(response, fault.status, 'fault', fault.body)
+    const [, , kind = '', id = '', verb = '', part = ''] = url.pathname.split('/')
+    // An archive is no JSON.
+    if (kind === 'volumes' && /porthole=yes/.test(request.headers.cookie ?? '')) return volumes(request, id, verb, response)
     const body = await readBody(request)
     if (url.pathname === '/v1/auth/login') {
       if (body.token !== secret) return problem(response, 401, 'unauthorized')
       response.setHeader('set-cookie', 'porthole=yes; HttpOnly; SameSite=Strict; Path=/')
       return json(response, 200, state.me)
     }
-    const [, , kind = '', id = '', verb = '', part = ''] = url.pathname.split('/')
     if (kind === 'links') return links.opened(id, body, response)
     if (!/porthole=yes/.test(request.headers.cookie ?? '')) return problem(response, 401, 'unauthorized')
     if (request.method !== 'GET' && request.headers.origin !== `http://${request.headers.host}`)
@@ -134,6 +146,7 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
     if (kind === 'me') return json(response, 200, state.me)
     if (kind === 'events') return events(request, response)
     if (kind === 'templates') return json(response, 200, list(state.templates))
+    if (kind === 'sessions' && (verb === 'viewers' || verb === 'control')) return viewers(id, verb, body, response)
     if (kind === 'sessions' && verb === 'links') return links.owned(request.method ?? 'GET', id, part, body, response)
     if (kind === 'sessions') return sessions(request.method ?? 'GET', id, verb, url, body, response)
     if (kind === 'clusters') return clusters(request.method ?? 'GET', id, verb, body, response)
@@ -206,6 +219,7 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
       tickets.set(ticket, { session: id, role: String(body.role ?? 'control') })
       return json(response, 201, {
         ticket,
+        viewer: `str_${ticket}`,
         url: `/v1/sessions/${id}/vnc`,
         expires_at: new Date(Date.now() + 30_000).toISOString(),
       })
@@ -299,6 +313,7 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
       const open = screens.get(grant.session) ?? []
       const entry = {
         rfb,
+        viewer: `str_${ticket}`,
         role: grant.role,
         link: grant.link ?? null,
         close: (code: number, reason: string) => ws.close(code, reason),

@@ -51,7 +51,9 @@ export function fakeLinks({ state, screens, tickets, nextId }: Parts) {
     if (what === 'open') {
       const { name, template, status, display } = session
       const { role, shared_by, expires_at } = link
-      const control = { role_now: null, control_mode: 'shared' }
+      const holder = session.control.viewer
+      const role_now = session.control.mode === 'single' && body.viewer && holder !== body.viewer ? 'view' : link.role
+      const control = { role_now, control_mode: session.control.mode }
       return json(response, 200, {
         object: 'shared_session',
         name,
@@ -69,7 +71,14 @@ export function fakeLinks({ state, screens, tickets, nextId }: Parts) {
     const ticket = nextId('tic')
     tickets.set(ticket, { session: session.id, role: link.role, link: link.id })
     const expires_at = new Date(Date.now() + 30_000).toISOString()
-    return json(response, 201, { object: 'ticket', ticket, url: `/v1/sessions/${session.id}/vnc`, role: link.role, expires_at })
+    return json(response, 201, {
+      object: 'ticket',
+      ticket,
+      viewer: `str_${ticket}`,
+      url: `/v1/sessions/${session.id}/vnc`,
+      role: link.role,
+      expires_at,
+    })
   }
 
   return { owned, opened }

@@ -1,6 +1,6 @@
 /** A believable installation for pictures and tests. Times are relative to `now`, so that ages stay the same. */
 import type { PNG } from 'pngjs'
-import type { Cluster, Link, Me, Session, Template } from '../src/api/contract.ts'
+import type { Cluster, Link, Me, Session, Template, Volume } from '../src/api/contract.ts'
 import type { FakeState } from './fake-api.ts'
 import { sampleAudit, sampleProjects, sampleTokens } from './sample-tenants.ts'
 
@@ -212,6 +212,43 @@ export function sampleTemplates(): Template[] {
   ]
 }
 
+function sampleVolumes(now: number): Volume[] {
+  const at = (days: number) => new Date(now + days * 86_400_000).toISOString()
+  const base = { object: 'volume' as const, project: 'prj_01main', user: 'grace', session: null }
+  return [
+    {
+      ...base,
+      id: 'vol_01grace',
+      name: 'grace-home',
+      cluster: 'clu_01eu',
+      size: '20Gi',
+      session: 'ses_03c',
+      created_at: at(-30),
+      last_used_at: at(-0.2),
+    },
+    {
+      ...base,
+      id: 'vol_02shop',
+      name: 'shop sign-ins',
+      user: 'ada',
+      cluster: 'clu_01eu',
+      size: '2Gi',
+      created_at: at(-9),
+      last_used_at: at(-1),
+    },
+    {
+      ...base,
+      id: 'vol_03new',
+      name: 'atlas',
+      user: 'ada',
+      cluster: null,
+      size: null,
+      created_at: at(-0.01),
+      last_used_at: null,
+    },
+  ]
+}
+
 /** Secret of a link to watch `ses_01a`. */
 export const sampleSecret = `vnc-lk-${'sample'.padEnd(49, '0')}`
 
@@ -337,6 +374,8 @@ export function sampleState(now: number, pictures: readonly PNG[] = []): FakeSta
     ),
     logs: new Map([['ses_01a', sampleLog()]]),
     links: new Map(sampleLinks(now)),
+    volumes: new Map(sampleVolumes(now).map(one => [one.id, one])),
+    archives: new Map(),
   }
 }
 

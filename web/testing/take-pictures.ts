@@ -112,6 +112,29 @@ const scenes: readonly Scene[] = [
   { name: 'session-headless', path: '/sessions/ses_07g' },
   { name: 'session-unreachable', path: '/sessions/ses_08h' },
   { name: 'session-gone', path: '/sessions/ses_none' },
+  {
+    name: 'session-viewers',
+    path: '/sessions/ses_01a',
+    act: async (page, api) => {
+      const guest = await page.context().newPage()
+      await guest.goto(`${api.url}/join#${sampleSecret.replace('sample', 'control').slice(0, -1)}`)
+      await guest.waitForSelector('.screen[data-phase=live]')
+      await page.bringToFront()
+      await tab('Viewers')(page)
+      await page.getByRole('button', { name: 'Give control' }).click()
+    },
+  },
+  { name: 'volumes', path: '/volumes' },
+  { name: 'volumes-empty', path: '/volumes', before: api => api.state.volumes.clear() },
+  { name: 'volume-new', path: '/volumes', act: press('New volume') },
+  {
+    name: 'volume-upload',
+    path: '/volumes',
+    act: async page => {
+      await page.getByRole('button', { name: 'Actions for shop sign-ins' }).click()
+      await page.getByRole('menuitem', { name: 'Replace' }).click()
+    },
+  },
   { name: 'share', path: '/sessions/ses_01a', act: press('Share') },
   {
     name: 'share-made',

@@ -3,6 +3,8 @@ import type { Cluster, CreateSession, List, LiveEvent, Me, Scheduling, Session, 
 import { type ClientParts, createHttp } from './http.ts'
 import { linkCalls } from './links.ts'
 import { tenantCalls } from './tenants.ts'
+import { viewerCalls } from './viewers.ts'
+import { volumeCalls } from './volumes.ts'
 
 export interface SessionFilter {
   /** Comma separated; also `active` and `ended`. */
@@ -22,6 +24,8 @@ export function createApi(parts: ClientParts) {
   return {
     ...linkCalls(http),
     ...tenantCalls(http),
+    ...viewerCalls(http),
+    ...volumeCalls(http),
     login: (secret: string) => maybe('/v1/auth/login', { method: 'POST', body: { token: secret } }),
     logout: () => maybe('/v1/auth/logout', { method: 'POST' }),
     me: (signal?: AbortSignal) => json<Me>('/v1/me', { ...(signal ? { signal } : {}) }),

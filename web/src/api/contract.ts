@@ -20,6 +20,13 @@ import type {
 import type { Session as ApiSession, SessionCreate } from '../../../api/sessions/schema.ts'
 import type { Template as ApiTemplate } from '../../../api/templates/schema.ts'
 import type { Token as ApiToken, TokenCreate as ApiTokenCreate } from '../../../api/tokens/schema.ts'
+import type {
+  Control as ApiControl,
+  ControlChange as ApiControlChange,
+  Viewer as ApiViewer,
+  ViewerList as ApiViewerList,
+} from '../../../api/viewers/schema.ts'
+import type { Volume as ApiVolume, VolumeCreate as ApiVolumeCreate } from '../../../api/volumes/schema.ts'
 
 export type Session = ApiSession
 export type SessionStatus = Session['status']
@@ -47,9 +54,20 @@ export type LinkWithUrl = z.infer<typeof ApiLinkWithUrl>
 /** All that a stranger with a link learns. */
 export type SharedSession = z.infer<typeof ApiSharedSession>
 
+export type Volume = ApiVolume
+export type VolumeCreate = z.input<typeof ApiVolumeCreate>
+
+/** Somebody who has a screen open. */
+export type Viewer = z.infer<typeof ApiViewer>
+export type Control = z.infer<typeof ApiControl>
+export type ControlChange = ApiControlChange
+export type ViewerList = z.infer<typeof ApiViewerList>
+
 export interface Ticket {
   ticket: string
   url: string
+  /** Id that its stream will have among the viewers. */
+  viewer: string
   expires_at: string
 }
 

@@ -9,8 +9,8 @@ export function linkCalls({ json, maybe }: Http) {
     createLink: (session: string, body: LinkCreate) => json<LinkWithUrl>(links(session), { method: 'POST', body }),
     revokeLink: (session: string, id: string) => maybe(links(session, `/${encodeURIComponent(id)}`), { method: 'DELETE' }),
     /** The link is the key: no account is needed, and none is used. */
-    openLink: (link: string, signal?: AbortSignal) =>
-      json<SharedSession>('/v1/links/open', { method: 'POST', body: { link }, ...(signal ? { signal } : {}) }),
+    openLink: (link: string, viewer: string | null, signal: AbortSignal) =>
+      json<SharedSession>('/v1/links/open', { method: 'POST', body: { link, ...(viewer ? { viewer } : {}) }, signal }),
     linkTicket: (link: string) => json<Ticket>('/v1/links/tickets', { method: 'POST', body: { link } }),
   }
 }

@@ -19,7 +19,7 @@ import { Icon } from '../../parts/icons.tsx'
 import { PortholeArt, PortholeMark } from '../../parts/porthole-art.tsx'
 import { EmptyState } from '../../parts/states.tsx'
 import { StatusBadge } from '../../parts/status-badge.tsx'
-import { goneWords, secretOf, sharedTitle, waitWords } from './join-words.ts'
+import { goneWords, roleWord, secretOf, sharedTitle, waitWords } from './join-words.ts'
 import { SharedStage } from './shared-stage.tsx'
 
 const lookMs = 10_000
@@ -44,6 +44,8 @@ function Opened({ secret }: { secret: string }) {
   const [fault, setFault] = useState('')
   const [turn, setTurn] = useState(0)
   const known = useRef<SharedSession | null>(null)
+  /** This window's own stream, once it has one. */
+  const viewer = useRef<string | null>(null)
   const look = () => setTurn(count => count + 1)
   const over = useStore(clock.ticks, now => shared !== null && (until(shared.expires_at, now) ?? 1) <= 0)
   const running = shared?.status === 'running'
@@ -52,7 +54,7 @@ function Opened({ secret }: { secret: string }) {
   useEffect(() => {
     const stop = new AbortController()
     api
-      .openLink(secret, stop.signal)
+      .openLink(secret, viewer.current, stop.signal)
       .then(answer => {
         known.current = answer
         setShared(answer)
@@ -67,7 +69,8 @@ function Opened({ secret }: { secret: string }) {
     return () => stop.abort()
   }, [api, secret, turn])
 
-  const again = !gone && !over && (!running || fault !== '')
+  // Who may type changes without the guest's doing, and only for those who were let in to type.
+  const again = !gone && !over && (!running || fault !== '' || shared.role === 'control')
   // biome-ignore lint/correctness/useExhaustiveDependencies: each look sets the next one
   useEffect(() => {
     if (!again) return
@@ -114,7 +117,11 @@ function Opened({ secret }: { secret: string }) {
   return (
     <div className="join">
       <JoinHead shared={shared} />
-      {running ? <SharedStage secret={secret} shared={shared} onLost={look} /> : <Waiting shared={shared} />}
+      {running ? (
+        <SharedStage secret={secret} shared={shared} onLost={look} onViewer={id => (viewer.current = id)} />
+      ) : (
+        <Waiting shared={shared} />
+      )}
     </div>
   )
 }
@@ -131,10 +138,7 @@ function JoinHead({ shared }: { shared: SharedSession }) {
         <h1>{sharedTitle(shared)}</h1>
         <p>Shared by {safeLine(shared.shared_by)}</p>
       </div>
-      <StatusBadge
-        word={shared.role === 'view' ? 'You are watching' : 'You may control it'}
-        tone={shared.role === 'view' ? 'quiet' : 'warn'}
-      />
+      <StatusBadge {...roleWord(shared)} />
       <span className="join-left" title={`The link works until ${fullDate(shared.expires_at)}`}>
         <Icon name="clock" size={16} />
         <span className="time-left">{left} left</span>

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { SharedSession } from '../../api/contract.ts'
-import { goneWords, secretOf, sharedTitle, waitWords } from './join-words.ts'
+import { goneWords, roleWord, secretOf, sharedTitle, waitWords } from './join-words.ts'
 
 const secret = `vnc-lk-${'a'.repeat(49)}`
 const shared = (over: Partial<SharedSession> = {}): SharedSession => ({
@@ -36,4 +36,10 @@ test('names are one line of plain text, and a session without one is named by it
 
 test('a status of a newer API has words, too', () => {
   expect(waitWords('hibernating').words).not.toBe('')
+})
+
+test('a guest is told when control is with somebody else', () => {
+  expect(roleWord(shared()).word).toBe('You are watching')
+  expect(roleWord(shared({ role: 'control', role_now: null })).word).toBe('You have control')
+  expect(roleWord(shared({ role: 'control', role_now: 'view' })).word).toBe('Somebody else has control')
 })

@@ -1,6 +1,7 @@
 /** What the page behind a share link says in each of its states. Pure. */
 import type { SharedSession } from '../../api/contract.ts'
 import { safeLine } from '../../format/safe-text.ts'
+import type { Tone } from '../../format/session-words.ts'
 import { clockTime } from '../../format/time.ts'
 
 /** The secret of `/join#vnc-lk-…`; empty when the address was cut off. The API alone judges whether it is right. */
@@ -32,6 +33,13 @@ export function goneWords(known: SharedSession | null, now: number): JoinWords {
     title: 'Sharing has ended',
     words: `${who} took the link back, or ended ${sharedTitle(known)}. Nothing of it stays here.`,
   }
+}
+
+/** What the guest may do now: control can be handed to somebody else, and back. */
+export function roleWord(shared: Pick<SharedSession, 'role' | 'role_now'>): { word: string; tone: Tone } {
+  if (shared.role === 'view') return { word: 'You are watching', tone: 'quiet' }
+  if (shared.role_now === 'view') return { word: 'Somebody else has control', tone: 'quiet' }
+  return { word: 'You have control', tone: 'warn' }
 }
 
 const waits: Record<string, JoinWords> = {

@@ -17,9 +17,10 @@ interface SharedStageProps {
   shared: SharedSession
   /** The screen ended: what the link says now may tell why. */
   onLost: () => void
+  onViewer: (id: string) => void
 }
 
-export function SharedStage({ secret, shared, onLost }: SharedStageProps) {
+export function SharedStage({ secret, shared, onLost, onViewer }: SharedStageProps) {
   const { api } = useApp()
   const mayControl = shared.role === 'control'
   const watch = useStageLook(mayControl)
@@ -72,7 +73,14 @@ export function SharedStage({ secret, shared, onLost }: SharedStageProps) {
       <div className="stage-well">
         <ScreenView
           ref={screen}
-          source={{ key: secret, ticket: () => api.linkTicket(secret) }}
+          source={{
+            key: secret,
+            async ticket() {
+              const ticket = await api.linkTicket(secret)
+              onViewer(ticket.viewer)
+              return ticket
+            },
+          }}
           look={watch.look}
           label={`Live screen of ${sharedTitle(shared)}. ${viewOnly ? 'View only.' : 'Takes the keyboard while it has the focus; Ctrl+Alt+Shift gives it back.'}`}
           onState={state => {

@@ -29,8 +29,10 @@ import { HistoryTab } from './history-tab.tsx'
 import { LogsTab } from './logs-tab.tsx'
 import { ShareDialog } from './share-dialog.tsx'
 import { Stage } from './stage.tsx'
+import { isOwner } from './viewer-words.ts'
+import { ViewersTab } from './viewers-tab.tsx'
 
-type TabKey = 'connect' | 'history' | 'logs' | 'details'
+type TabKey = 'connect' | 'viewers' | 'history' | 'logs' | 'details'
 
 export function SessionPage({ id, me }: { id: string; me: Me }) {
   const { api, live } = useApp()
@@ -88,6 +90,8 @@ function OpenSession({ session, me }: { session: Session; me: Me }) {
   const [tab, setTab] = useState<TabKey>(session.status === 'running' ? 'connect' : 'history')
   const [panel, setPanel] = useState(recall('porthole.panel') !== 'closed')
   const [ending, setEnding] = useState(false)
+  const [mine, setMine] = useState<string | null>(null)
+  const owner = isOwner(session, me.user, allows(me, 'admin')) && allows(me, 'sessions:connect')
   const [sharing, setSharing] = useState(false)
   const actions = useMemo(() => sessionActions(app), [app])
   const mayWrite = allows(me, 'sessions:write')
@@ -136,6 +140,9 @@ function OpenSession({ session, me }: { session: Session; me: Me }) {
         <Stage
           session={session}
           mayControl={allows(me, 'sessions:connect')}
+          owner={owner}
+          mine={mine}
+          onMine={setMine}
           panelOpen={panel}
           onPanel={open => {
             setPanel(open)
@@ -157,12 +164,14 @@ function OpenSession({ session, me }: { session: Session; me: Me }) {
             onChoose={setTab}
             tabs={[
               { key: 'connect', label: 'Connect' },
+              ...(session.headless ? [] : [{ key: 'viewers' as const, label: 'Viewers' }]),
               { key: 'history', label: 'History' },
               { key: 'logs', label: 'Logs' },
               { key: 'details', label: 'Details' },
             ]}
           >
             {tab === 'connect' && <ConnectTab session={session} />}
+            {tab === 'viewers' && <ViewersTab session={session} mine={mine} owner={owner} />}
             {tab === 'history' && <HistoryTab session={session} />}
             {tab === 'logs' && <LogsTab session={session} />}
             {tab === 'details' && <DetailsTab session={session} clusterName={clusterName} />}

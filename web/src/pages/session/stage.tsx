@@ -15,16 +15,22 @@ import { pasteInto, pressTogether, typeInto } from './remote-input.ts'
 import { SoftKeyboard } from './soft-keyboard.tsx'
 import { StagePlate } from './stage-plate.tsx'
 import { FullScreenButton, LookTools, QualityMenu, SendKeys, useFullScreen, useStageLook } from './stage-tools.tsx'
+import { controlLine } from './viewer-words.ts'
 
 interface StageProps {
   session: Session
   mayControl: boolean
+  /** May decide who types. */
+  owner: boolean
+  /** This window's own stream. */
+  mine: string | null
+  onMine: (viewer: string) => void
   actions: ReactNode
   panelOpen: boolean
   onPanel: (open: boolean) => void
 }
 
-export function Stage({ session, mayControl, actions, panelOpen, onPanel }: StageProps) {
+export function Stage({ session, mayControl, owner, mine, onMine, actions, panelOpen, onPanel }: StageProps) {
   const { api, toasts } = useApp()
   const watch = useStageLook(mayControl)
   const [clipOpen, setClipOpen] = useState(false)
@@ -38,10 +44,26 @@ export function Stage({ session, mayControl, actions, panelOpen, onPanel }: Stag
   const full = useFullScreen(stage)
   const title = titleOf(session)
   const rights = mayControl ? 'control' : 'view'
-  const source = { key: `${session.id} ${session.generation} ${rights}`, ticket: () => api.ticket(session.id, rights) }
   const hasScreen = session.status === 'running' && !session.headless
-  const { viewOnly } = watch.look
   const live = hasScreen && phase === 'live'
+  const source = {
+    key: `${session.id} ${session.generation} ${rights}`,
+    async ticket() {
+      const ticket = await api.ticket(session.id, rights)
+      onMine(ticket.viewer)
+      return ticket
+    },
+  }
+  const control = live ? controlLine(session.control, mine, owner) : null
+
+  async function takeBack() {
+    try {
+      await api.setControl(session.id, { mode: 'single' })
+    } catch (error) {
+      toasts.failed('Control was not taken back', error)
+    }
+  }
+  const { viewOnly } = watch.look
   const mayIn = session.clipboard === 'in' || session.clipboard === 'both'
 
   const paste = useCallback((text: string) => {
@@ -137,6 +159,16 @@ export function Stage({ session, mayControl, actions, panelOpen, onPanel }: Stag
           />
         ) : (
           <StagePlate session={session} actions={actions} />
+        )}
+        {control && (
+          <p className="control-line" data-taken={control.taken || undefined} role="status">
+            {control.words}
+            {control.taken && owner && (
+              <button type="button" className="link-button" onClick={() => void takeBack()}>
+                Take it back
+              </button>
+            )}
+          </p>
         )}
         {clipOpen && live && (
           <ClipboardPanel

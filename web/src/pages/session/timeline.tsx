@@ -5,11 +5,12 @@ import { clockTime, fullDate, lap } from '../../format/time.ts'
 
 export function Timeline({ session, compact = false }: { session: Session; compact?: boolean }) {
   const word = wordFor(session.status)
-  const phases = compact ? session.phases.slice(-5) : session.phases
+  const all = lifeOf(session)
+  const phases = compact ? all.slice(-5) : all
   return (
     <ol className="timeline" data-compact={compact || undefined}>
       {phases.map((phase, index) => {
-        const before = session.phases[session.phases.indexOf(phase) - 1]
+        const before = all[all.indexOf(phase) - 1]
         const took = before ? Date.parse(phase.at) - Date.parse(before.at) : null
         const last = index === phases.length - 1
         return (
@@ -31,4 +32,11 @@ export function Timeline({ session, compact = false }: { session: Session; compa
       })}
     </ol>
   )
+}
+
+/** The phases, and how it ended where they do not say so themselves. Exported for its test. */
+export function lifeOf(session: Pick<Session, 'phases' | 'status' | 'ended_at'>): Session['phases'] {
+  const { phases, status, ended_at } = session
+  if (!ended_at || wordFor(status).live || phases.at(-1)?.phase === status) return phases
+  return [...phases, { phase: status, at: ended_at }]
 }

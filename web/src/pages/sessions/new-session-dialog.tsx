@@ -1,17 +1,19 @@
 /** Start something: pick a template, name it if you like, go. Everything else has a good default and waits behind "More". */
 import { type FormEvent, useEffect, useState } from 'react'
 import { ApiError } from '../../api/api-error.ts'
-import type { Cluster, Template } from '../../api/contract.ts'
+import type { Cluster, Template, Volume } from '../../api/contract.ts'
 import { useApp } from '../../app-context.tsx'
-import { duration } from '../../format/time.ts'
+import { safeLine } from '../../format/safe-text.ts'
 import { fetched } from '../../live/entities.ts'
 import { Button } from '../../parts/button.tsx'
 import { Dialog } from '../../parts/dialog.tsx'
 import { Field, Switch, TextField } from '../../parts/form.tsx'
 import { Icon } from '../../parts/icons.tsx'
-import { Notice, Skeleton } from '../../parts/states.tsx'
-import type { Asked } from './catalogue.ts'
-import { emptyDraft, inOfferedOrder, requestOf, type SessionDraft, type Size, type Span, servable } from './session-draft.ts'
+import { Notice } from '../../parts/states.tsx'
+import { type Asked, useAsked } from './catalogue.ts'
+import { emptyDraft, inOfferedOrder, requestOf, type SessionDraft } from './session-draft.ts'
+import { ChoiceField, SizeField, SpanField } from './session-fields.tsx'
+import { TemplateCards } from './template-cards.tsx'
 
 interface NewSessionProps {
   templates: Asked<readonly Template[]>
@@ -26,6 +28,7 @@ export function NewSessionDialog({ templates, clusters, onClose }: NewSessionPro
   const [refusal, setRefusal] = useState('')
   const [busy, setBusy] = useState(false)
   const [more, setMore] = useState(false)
+  const volumes = useAsked<readonly Volume[]>([], async signal => (await api.volumes(null, signal)).data, 'volumes')
   const template = templates.value.find(one => one.id === draft.template)
   const kind = template?.kind ?? 'browser'
   const set = (changes: Partial<SessionDraft>) => {
@@ -116,6 +119,26 @@ export function NewSessionDialog({ templates, clusters, onClose }: NewSessionPro
               onChange={(ttl, ttlMinutes) => set({ ttl, ttlMinutes })}
             />
           </div>
+          {(volumes.value.length > 0 || kind === 'desktop') && (
+            <ChoiceField
+              label="Volume"
+              value={draft.volume}
+              onChange={volume => set({ volume })}
+              fault={fault('volume')}
+              hint={
+                volumes.value.length === 0
+                  ? 'Make one on the page Volumes, and its files outlive the session.'
+                  : 'Its files become the home folder and outlive the session.'
+              }
+              options={[
+                ['', 'None: files go with the session'],
+                ...volumes.value.map(
+                  one =>
+                    [one.id, one.session ? `${safeLine(one.name)} (in use)` : safeLine(one.name), one.session !== null] as const,
+                ),
+              ]}
+            />
+          )}
           <details className="more" open={more} onToggle={event => setMore(event.currentTarget.open)}>
             <summary>
               <Icon name="next" size={16} /> More
@@ -130,25 +153,17 @@ export function NewSessionDialog({ templates, clusters, onClose }: NewSessionPro
                   fault={fault('idle_timeout_seconds')}
                   onChange={(idle, idleMinutes) => set({ idle, idleMinutes })}
                 />
-                <Field label="Cluster" error={fault('cluster')} hint="By itself: the least loaded one that can.">
-                  {({ id, describedBy }) => (
-                    <select
-                      id={id}
-                      className="select"
-                      aria-describedby={describedBy}
-                      value={draft.cluster}
-                      onChange={event => set({ cluster: event.currentTarget.value })}
-                    >
-                      <option value="">Choose for me</option>
-                      {clusters.map(cluster => (
-                        <option key={cluster.id} value={cluster.id}>
-                          {cluster.name}
-                          {cluster.status === 'online' ? '' : ` (${cluster.status})`}
-                        </option>
-                      ))}
-                    </select>
-                  )}
-                </Field>
+                <ChoiceField
+                  label="Cluster"
+                  value={draft.cluster}
+                  onChange={cluster => set({ cluster })}
+                  fault={fault('cluster')}
+                  hint="By itself: the least loaded one that can."
+                  options={[
+                    ['', 'Choose for me'],
+                    ...clusters.map(one => [one.id, one.status === 'online' ? one.name : `${one.name} (${one.status})`] as const),
+                  ]}
+                />
               </div>
               <div className="form-pair">
                 <TextField
@@ -157,7 +172,7 @@ export function NewSessionDialog({ templates, clusters, onClose }: NewSessionPro
                   value={draft.cpu}
                   onText={cpu => set({ cpu })}
                   error={fault('resources')}
-                  placeholder="2"
+                  placeholder={template?.resources?.cpu ?? '2'}
                   className="mono"
                 />
                 <TextField
@@ -165,10 +180,50 @@ export function NewSessionDialog({ templates, clusters, onClose }: NewSessionPro
                   optional
                   value={draft.memory}
                   onText={memory => set({ memory })}
-                  placeholder="2Gi"
+                  placeholder={template?.resources?.memory ?? '2Gi'}
                   className="mono"
                 />
               </div>
+              <div className="form-pair">
+                <ChoiceField
+                  label="Clipboard"
+                  value={draft.clipboard}
+                  onChange={clipboard => set({ clipboard: clipboard as SessionDraft['clipboard'] })}
+                  fault={fault('clipboard')}
+                  options={[
+                    ['', `As the template${template?.clipboard ? ` (${template.clipboard})` : ''}`],
+                    ['both', 'In and out'],
+                    ['in', 'Only into the session'],
+                    ['out', 'Only out of it'],
+                    ['none', 'Closed'],
+                  ]}
+                />
+                <ChoiceField
+                  label="Network"
+                  value={draft.egress}
+                  onChange={egress => set({ egress: egress as SessionDraft['egress'] })}
+                  fault={fault('egress')}
+                  options={[
+                    ['', `As the template${template?.egress ? ` (${template.egress.mode})` : ''}`],
+                    ['public', 'The internet, nothing private'],
+                    ['none', 'None at all'],
+                    ['all', 'Everything the cluster allows'],
+                  ]}
+                />
+              </div>
+              <Field label="Environment" error={fault('env')} hint="One NAME=value a line, for the programs in the session.">
+                {({ id, describedBy }) => (
+                  <textarea
+                    id={id}
+                    className="input mono"
+                    rows={2}
+                    aria-describedby={describedBy}
+                    spellCheck={false}
+                    value={draft.env}
+                    onChange={event => set({ env: event.currentTarget.value })}
+                  />
+                )}
+              </Field>
               <TextField
                 label="Labels"
                 optional
@@ -202,158 +257,17 @@ export function NewSessionDialog({ templates, clusters, onClose }: NewSessionPro
   )
 }
 
-const advanced = new Set(['idle_timeout_seconds', 'cluster', 'selector', 'resources', 'labels', 'headless', 'browser'])
-const shown = new Set([...advanced, 'template', 'name', 'start_url', 'display', 'ttl_seconds'])
+const advanced = new Set([
+  'idle_timeout_seconds',
+  'cluster',
+  'selector',
+  'resources',
+  'labels',
+  'headless',
+  'browser',
+  'clipboard',
+  'egress',
+  'env',
+])
+const shown = new Set([...advanced, 'template', 'name', 'start_url', 'display', 'ttl_seconds', 'volume'])
 const rootOf = (field: string) => field.split('.')[0] ?? field
-
-interface TemplateCardsProps {
-  templates: Asked<readonly Template[]>
-  clusters: readonly Cluster[]
-  chosen: string
-  onChoose: (id: string) => void
-  fault: string | undefined
-}
-
-function TemplateCards({ templates, clusters, chosen, onChoose, fault }: TemplateCardsProps) {
-  if (templates.phase === 'failed') {
-    return (
-      <Notice tone="bad">
-        The templates could not be loaded.{' '}
-        <button type="button" className="link-button" onClick={templates.retry}>
-          Try again
-        </button>
-      </Notice>
-    )
-  }
-  return (
-    <fieldset className="templates" aria-busy={templates.phase === 'loading'}>
-      <legend className="unseen">Template</legend>
-      {templates.phase === 'loading' &&
-        templates.value.length === 0 &&
-        ['a', 'b'].map(key => <Skeleton key={key} height="76px" />)}
-      {inOfferedOrder(templates.value, clusters).map(template => (
-        <label key={template.id} className="template">
-          <input
-            type="radio"
-            name="template"
-            value={template.id}
-            checked={template.id === chosen}
-            onChange={() => onChoose(template.id)}
-          />
-          <span className="template-card">
-            <span className="template-icon">
-              <Icon name={template.kind} size={20} />
-            </span>
-            <strong>{template.name}</strong>
-            <small>{template.description}</small>
-            {!servable(template, clusters) && <small className="template-warn">No cluster that is online can run it.</small>}
-          </span>
-        </label>
-      ))}
-      {templates.phase === 'ready' && templates.value.length === 0 && (
-        <Notice tone="warn">There is no template yet: an admin makes them with PUT /v1/templates.</Notice>
-      )}
-      {fault && <p className="field-note">{fault}</p>}
-    </fieldset>
-  )
-}
-
-interface SizeFieldProps {
-  draft: SessionDraft
-  template: Template | undefined
-  set: (changes: Partial<SessionDraft>) => void
-  fault: string | undefined
-}
-
-function SizeField({ draft, template, set, fault }: SizeFieldProps) {
-  const usual = template?.display ? ` (${template.display.width} × ${template.display.height})` : ''
-  return (
-    <Field label="Screen" error={fault}>
-      {({ id, describedBy }) => (
-        <div className="joined">
-          <select
-            id={id}
-            className="select"
-            aria-describedby={describedBy}
-            value={draft.size}
-            onChange={event => set({ size: event.currentTarget.value as Size })}
-          >
-            <option value="template">As the template{usual}</option>
-            <option value="1280x720">1280 × 720</option>
-            <option value="1440x900">1440 × 900</option>
-            <option value="1920x1080">1920 × 1080</option>
-            <option value="390x844">Phone, 390 × 844</option>
-            <option value="custom">Other…</option>
-          </select>
-          {draft.size === 'custom' && (
-            <>
-              <input
-                className="input short"
-                inputMode="numeric"
-                aria-label="Width"
-                value={draft.width}
-                onChange={event => set({ width: event.currentTarget.value })}
-              />
-              <span aria-hidden="true">×</span>
-              <input
-                className="input short"
-                inputMode="numeric"
-                aria-label="Height"
-                value={draft.height}
-                onChange={event => set({ height: event.currentTarget.value })}
-              />
-            </>
-          )}
-        </div>
-      )}
-    </Field>
-  )
-}
-
-interface SpanFieldProps {
-  label: string
-  span: Span
-  minutes: string
-  byTemplate: number | null | undefined
-  fault: string | undefined
-  onChange: (span: Span, minutes: string) => void
-}
-
-function SpanField({ label, span, minutes, byTemplate, fault, onChange }: SpanFieldProps) {
-  const usual = byTemplate ? ` (${duration(byTemplate * 1000)})` : ''
-  return (
-    <Field label={label} error={fault}>
-      {({ id, describedBy }) => (
-        <div className="joined">
-          <select
-            id={id}
-            className="select"
-            aria-describedby={describedBy}
-            value={span}
-            onChange={event => onChange(event.currentTarget.value as Span, minutes)}
-          >
-            <option value="template">As the template{usual}</option>
-            <option value="900">15 minutes</option>
-            <option value="3600">1 hour</option>
-            <option value="14400">4 hours</option>
-            <option value="28800">8 hours</option>
-            <option value="86400">1 day</option>
-            <option value="custom">Other…</option>
-          </select>
-          {span === 'custom' && (
-            <>
-              <input
-                className="input short"
-                inputMode="decimal"
-                aria-label={`${label}, minutes`}
-                value={minutes}
-                onChange={event => onChange(span, event.currentTarget.value)}
-              />
-              <span>min</span>
-            </>
-          )}
-        </div>
-      )}
-    </Field>
-  )
-}

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Cluster } from '../../api/contract.ts'
-import { addressOf, emptyDraft, inOfferedOrder, requestOf, type SessionDraft, servable } from './session-draft.ts'
+import { addressOf, emptyDraft, inOfferedOrder, requestOf, type SessionDraft, servable, templateFacts } from './session-draft.ts'
 
 const draft = (over: Partial<SessionDraft>): SessionDraft => ({ ...emptyDraft, template: 'chromium', ...over })
 
@@ -100,4 +100,26 @@ test('templates are offered with those first that can run now', () => {
     { id: 'chromium', kind: 'browser' as const, browser: 'chromium' as const },
   ]
   expect(inOfferedOrder(listed, [cluster]).map(one => one.id)).toEqual(['chromium', 'desktop', 'webkit'])
+})
+
+test('volume, clipboard, network and environment go along only when chosen', () => {
+  const draft = { ...emptyDraft, template: 'chromium' }
+  expect(Object.keys(requestOf(draft, 'browser').body)).toEqual(['template'])
+  const { body, faults } = requestOf(
+    { ...draft, volume: 'vol_1', clipboard: 'none', egress: 'public', env: 'A=1\n\n B_2=x=y \n' },
+    'browser',
+  )
+  expect(body).toMatchObject({ volume: 'vol_1', clipboard: 'none', egress: { mode: 'public' }, env: { A: '1', B_2: 'x=y ' } })
+  expect(faults.size).toBe(0)
+})
+
+test.each(['A', '1A=2', 'A B=1', '=x'])('%s is no variable', env => {
+  expect(requestOf({ ...emptyDraft, template: 'chromium', env }, 'browser').faults.has('env')).toBe(true)
+})
+
+test('what a template gives, as far as it says so', () => {
+  expect(
+    templateFacts({ resources: { cpu: '500m', memory: '2Gi' }, display: { width: 1280, height: 720 }, ttl_seconds: 3600 }),
+  ).toBe('0.5 cores · 2 GiB · 1280 × 720 · ends after 1 h')
+  expect(templateFacts({})).toBe('')
 })

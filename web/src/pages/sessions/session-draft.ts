@@ -1,5 +1,7 @@
 /** The form of a new session as data: what the person chose, and the request it becomes. Pure. */
 import type { Cluster, CreateSession, Display, Template } from '../../api/contract.ts'
+import { amountOf, bytes, cores } from '../../format/quantity.ts'
+import { duration } from '../../format/time.ts'
 
 export type Size = 'template' | '1280x720' | '1440x900' | '1920x1080' | '390x844' | 'custom'
 export type Span = 'template' | '900' | '3600' | '14400' | '28800' | '86400' | 'custom'
@@ -21,6 +23,11 @@ export interface SessionDraft {
   cpu: string
   memory: string
   labels: string
+  volume: string
+  clipboard: '' | NonNullable<CreateSession['clipboard']>
+  egress: '' | NonNullable<CreateSession['egress']>['mode']
+  /** `NAME=value`, one a line. */
+  env: string
 }
 
 export const emptyDraft: SessionDraft = {
@@ -40,6 +47,10 @@ export const emptyDraft: SessionDraft = {
   cpu: '',
   memory: '',
   labels: '',
+  volume: '',
+  clipboard: '',
+  egress: '',
+  env: '',
 }
 
 export interface Request {
@@ -74,6 +85,11 @@ export function requestOf(draft: SessionDraft, kind: Template['kind']): Request 
     ...(draft.memory.trim() ? { memory: draft.memory.trim() } : {}),
   }
   if (Object.keys(resources).length > 0) body.resources = resources
+  if (draft.volume) body.volume = draft.volume
+  if (draft.clipboard) body.clipboard = draft.clipboard
+  if (draft.egress) body.egress = { mode: draft.egress }
+  const env = envOf(draft.env, faults)
+  if (Object.keys(env).length > 0) body.env = env
   const labels = labelsOf(draft.labels, faults)
   if (Object.keys(labels).length > 0) body.labels = labels
   return { body, faults }
@@ -123,6 +139,32 @@ function labelsOf(text: string, faults: Map<string, string>): Record<string, str
     labels[key] = piece.slice(equals + 1).trim()
   }
   return labels
+}
+
+function envOf(text: string, faults: Map<string, string>): Record<string, string> {
+  const env: Record<string, string> = {}
+  for (const line of text.split('\n')) {
+    if (!line.trim()) continue
+    const [, name, value] = /^\s*([A-Za-z_][A-Za-z0-9_]*)=(.*)$/.exec(line) ?? []
+    if (name === undefined || value === undefined)
+      faults.set('env', `"${line.trim().slice(0, 40)}" is not of the form NAME=value.`)
+    else env[name] = value
+  }
+  return env
+}
+
+/** What a session of it gets, in a few words. */
+export function templateFacts(template: Pick<Template, 'resources' | 'display' | 'ttl_seconds'>): string {
+  const cpu = amountOf(template.resources?.cpu)
+  const memory = amountOf(template.resources?.memory)
+  return [
+    cpu !== null && cores(Math.round(cpu * 1000)),
+    memory !== null && bytes(memory),
+    template.display && `${template.display.width} × ${template.display.height}`,
+    template.ttl_seconds && `ends after ${duration(template.ttl_seconds * 1000)}`,
+  ]
+    .filter(Boolean)
+    .join(' · ')
 }
 
 /** Whether some cluster could run it now. Without any knowledge of clusters: perhaps. */
