@@ -86,7 +86,9 @@ test('a new one is made and given to a session', async () => {
   await page.locator('.hull-link', { hasText: 'Sessions' }).click()
   await page.getByRole('button', { name: 'New session' }).first().click()
   await page.getByLabel('Volume', { exact: true }).selectOption({ label: 'fresh' })
-  expect(await page.getByLabel('Volume', { exact: true }).locator('option', { hasText: 'grace-home (in use)' }).isDisabled()).toBe(true)
+  expect(
+    await page.getByLabel('Volume', { exact: true }).locator('option', { hasText: 'grace-home (in use)' }).isDisabled(),
+  ).toBe(true)
   const asked = page.waitForRequest(request => request.method() === 'POST' && request.url().endsWith('/v1/sessions'))
   await page.getByRole('button', { name: 'Start', exact: true }).click()
   expect((await asked).postDataJSON().volume).toMatch(/^vol_/)
