@@ -1,21 +1,32 @@
 /**
- * Every route of the app, taken from its own document, against every kind of caller who must not get through. The guard comes before anything is
- * read, so no route needs a valid body or id here. A route that is added is in the matrix by itself.
+ * Every route of the app, taken from its own document, against every kind of caller. Who must not get through: the guard comes before anything is
+ * read, so a route that is added is in that half by itself. Who may: own, another user's, another project's things, as `testing/access-rows.ts` says
+ * of each route; one without a row fails here.
  */
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { clusters } from '#db/schema.ts'
+import { agentAudience } from '#protocol/agent-identity.ts'
 import { type Scope, scopes } from './context.ts'
 import { openApiDocument } from './docs/document.ts'
-import { type ApiFixture, apiFixture, type Minted } from './testing/api-fixture.ts'
+import { newId } from './ids.ts'
+import { loadBuiltinTemplates } from './templates/builtin.ts'
+import { type Kind, type Make, makers, pathOf, rows } from './testing/access-rows.ts'
+import { type ApiFixture, apiFixture, type Minted, origin } from './testing/api-fixture.ts'
+import { capable, FakeCluster } from './testing/fake-cluster.ts'
 import { mintSecret } from './tokens/format.ts'
 
 interface Route {
   method: string
   path: string
+  /** `GET /v1/sessions/{id}` */
+  name: string
   access: string
 }
 
 let api: ApiFixture
 let routes: Route[]
+let cluster: FakeCluster
 let nobody: Record<string, string>
 beforeAll(async () => {
   api = await apiFixture({ requestsPerMinute: 100_000, loginsPerMinute: 100_000 })
@@ -24,9 +35,12 @@ beforeAll(async () => {
     Object.entries(item as Record<string, { 'x-access'?: string }>).map(([method, operation]) => ({
       method: method.toUpperCase(),
       path: path.replaceAll(/\{(\w+)\}/g, (_, name) => (name === 'port' ? '80' : name === 'stream' ? 'vnc' : 'x')),
+      name: `${method.toUpperCase()} ${path}`,
       access: operation['x-access'] ?? 'undeclared',
     })),
   )
+  await loadBuiltinTemplates(api.db)
+  cluster = await new FakeCluster(api).connect(capable(1_000))
   const revoked = await api.mint({ scopes: ['admin'] })
   await api.call('DELETE', `/v1/tokens/${revoked.id}`, { token: api.admin })
   nobody = {
@@ -37,10 +51,30 @@ beforeAll(async () => {
     'a ticket': mintSecret('tk'),
     'a cookie’s value': mintSecret('se'),
     'a stream key': mintSecret('st'),
-    'an agent’s JWT': `${btoa('{"alg":"EdDSA"}')}.${btoa('{}')}.x`,
+    'an agent’s key': await agentJwt(),
+    'a stream’s ticket': await realTicket(),
+    'a made-up JWT': `${btoa('{"alg":"EdDSA"}')}.${btoa('{}')}.x`,
   }
 })
 afterAll(() => api?.close())
+
+/** Of an agent that enrolled: right for the link and for nothing else. */
+async function agentJwt(): Promise<string> {
+  const { publicKey, privateKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true })
+  const agent = newId('agt')
+  const { kty, crv, x } = await exportJWK(publicKey)
+  const key = { kty: kty!, crv: crv!, x: x! }
+  await api.db.insert(clusters).values({ id: newId('clu'), name: agent, agent_id: agent, agent_public_key: key })
+  const now = Math.floor(Date.now() / 1000)
+  return new SignJWT({ aud: agentAudience, iss: agent, iat: now, exp: now + 60 })
+    .setProtectedHeader({ alg: 'EdDSA', kid: agent })
+    .sign(privateKey)
+}
+
+async function realTicket(): Promise<string> {
+  const id = await makers.session(api, api.admin, cluster)
+  return (await api.call('POST', `/v1/sessions/${id}/tickets`, { token: api.admin, body: { stream: 'vnc' } })).body.ticket
+}
 
 const known = ['token', 'public', 'agent', 'ticket', ...scopes]
 const call = (route: Route, token: string | Minted | undefined) =>
@@ -74,7 +108,9 @@ describe('the matrix', () => {
     for (const route of routes.filter(route => route.access !== 'public')) {
       for (const [who, token] of Object.entries(nobody)) {
         const { status, headers } = await call(route, token)
-        const expected = route.access === 'agent' && !route.path.includes('/streams/') ? [401, 422, 426] : [401, 426]
+        // An agent's key is right at the link, where the stub of a tunnel then says that it has none.
+        const ownDoor = who === 'an agent’s key' && route.path === '/v1/agent/link' ? [503] : []
+        const expected = route.access === 'agent' && !route.path.includes('/streams/') ? [401, 422, 426, ...ownDoor] : [401, 426]
         if (!expected.includes(status)) through.push(`${who}: ${route.method} ${route.path} ${status}`)
         if (status === 401 && !headers.get('content-type')?.includes('problem+json')) through.push(`no problem: ${route.path}`)
       }
@@ -108,6 +144,21 @@ describe('the matrix', () => {
     expect(held).toEqual([])
   })
 
+  it('a ticket opens its own stream of its own session, and nothing else', async () => {
+    const token = await api.mint({ scopes: ['sessions:read', 'sessions:write', 'sessions:connect'] })
+    const [mine, other] = [await makers.session(api, token, cluster), await makers.session(api, token, cluster)]
+    const ticket = async () =>
+      (await api.call('POST', `/v1/sessions/${mine}/tickets`, { token, body: { stream: 'vnc' } })).body.ticket
+    const open = async (path: string, value: string) =>
+      (await api.call('GET', `/v1/sessions/${path}?ticket=${value}`, { headers: { upgrade: 'websocket' } })).status
+    for (const path of [`${mine}/playwright`, `${mine}/cdp`, `${mine}/ports/80`, `${other}/vnc`]) {
+      expect([path, await open(path, await ticket())]).toEqual([path, 401])
+    }
+    const plain = await ticket()
+    expect((await api.call('GET', `/v1/sessions/${mine}?ticket=${plain}`)).status).toBe(401)
+    expect([await open(`${mine}/vnc`, plain), await open(`${mine}/vnc`, plain)]).toEqual([503, 401])
+  })
+
   it.each([
     '/v1/%2e%2e/admin',
     '//v1//sessions',
@@ -122,5 +173,75 @@ describe('the matrix', () => {
     expect([401, 404]).toContain(status)
     const own = await api.call('GET', path, { token: await api.mint() })
     expect([401, 403, 404]).toContain(own.status)
+  })
+})
+
+describe('each route’s row', () => {
+  const all = scopes.filter(scope => scope !== 'admin')
+  const callRow = (name: string, token: Minted, thing: string) => {
+    const row = rows[name]!
+    const [method, template] = name.split(' ') as [string, string]
+    const bare: Record<string, string> = typeof row.body === 'string' ? { 'content-type': 'application/octet-stream' } : {}
+    if (row.endless) return headOf(method, template, token)
+    return api.call(method, pathOf(template, thing), { token, body: row.body, headers: { ...bare, ...row.headers } })
+  }
+
+  async function headOf(method: string, path: string, { token }: Minted) {
+    const answer = await api.app.request(`${origin}${path}`, { method, headers: { authorization: `Bearer ${token}` } })
+    await answer.body?.cancel()
+    return { status: answer.status, headers: answer.headers, body: {} }
+  }
+
+  it('is there, and no row is without its route', () => {
+    const names = routes.map(route => route.name)
+    expect(names.filter(name => !rows[name])).toEqual([])
+    expect(Object.keys(rows).filter(name => !names.includes(name))).toEqual([])
+  })
+
+  it('the owner, another user of the project, and another project get what it says', async () => {
+    const wrong: string[] = []
+    for (const { name, access } of routes) {
+      const row = rows[name]
+      if (!row) continue
+      const admin = access === 'admin'
+      const ann = admin ? api.admin : await api.mint({ user: 'ann', scopes: all })
+      const bob = admin ? api.admin : await api.mint({ project: ann.project, user: 'bob', scopes: all })
+      const eve = await api.mint({ user: 'ann', scopes: all })
+      const thing = () => (row.of ? makers[row.of as Kind](api, ann, cluster) : Promise.resolve('x'))
+      const expect_ = (who: string, status: number, expected: number) => {
+        if (status !== expected) wrong.push(`${name} as ${who}: ${status}, not ${expected}`)
+      }
+      expect_('its owner', (await callRow(name, ann, await thing())).status, row.own)
+      expect_('another user', (await callRow(name, bob, await thing())).status, row.otherUser ?? row.own)
+      if (admin) {
+        expect_('no admin', (await callRow(name, eve, await thing())).status, 403)
+        continue
+      }
+      const theirs = await thing()
+      const foreign = await callRow(name, eve, theirs)
+      expect_('another project', foreign.status, row.otherProject ?? (row.of ? 404 : row.own))
+      if (!row.of) continue
+      // Nobody can tell a foreign thing from one that is not; and it is as it was.
+      const missing = await callRow(name, eve, 'no_such/links/no_such')
+      const told = ({ status, body }: typeof foreign) => JSON.stringify([status, { ...body, request_id: '' }])
+      if (told(foreign) !== told(missing)) wrong.push(`${name}: foreign ${told(foreign)}, missing ${told(missing)}`)
+      expect_('its owner, after a stranger', (await callRow(name, ann, theirs)).status, row.own)
+    }
+    expect(wrong).toEqual([])
+  }, 120_000)
+
+  it('lists and figures show nothing of another project', async () => {
+    const ann = await api.mint({ user: 'ann', scopes: all })
+    const eve = await api.mint({ user: 'eve', scopes: all })
+    const things: string[] = [ann.project, ann.id]
+    for (const make of Object.values<Make>(makers)) things.push(...(await make(api, ann, cluster)).split('/links/'))
+    const shown: string[] = []
+    for (const { name, method, path, access } of routes) {
+      if (method !== 'GET' || access === 'public' || access === 'ticket' || rows[name]?.endless) continue
+      const { body } = await api.call('GET', path, { token: eve })
+      const text = JSON.stringify(body)
+      for (const thing of things) if (text.includes(thing)) shown.push(`${path} shows ${thing}`)
+    }
+    expect(shown).toEqual([])
   })
 })

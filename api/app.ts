@@ -7,7 +7,7 @@ import { Authenticator } from './auth.ts'
 import { type Actor, type Ctx, runAtOnce } from './context.ts'
 import { newId } from './ids.ts'
 import type { Platform, Services } from './platform.ts'
-import { Problem, problemResponse } from './problem.ts'
+import { invalid, notFound, Problem, problemResponse } from './problem.ts'
 import { resources } from './resources.ts'
 import { newRouter, type Router } from './route.ts'
 import { RequestMeter } from './status/request-meter.ts'
@@ -36,6 +36,7 @@ export function createApp(platform: Platform): { app: Router; auth: Authenticato
     ctx.actor = await actorOf(auth, c.req.raw, services, c.req.path)
     checkOrigin(ctx, c.req.raw)
     c.set('ctx', ctx)
+    refuseNul(c.req.raw.url)
     await next()
     c.res.headers.set('x-request-id', requestId)
   })
@@ -51,6 +52,14 @@ export function createApp(platform: Platform): { app: Router; auth: Authenticato
   })
   refuseUndeclared(app)
   return { app, auth }
+}
+
+/** No id, name or cursor has a NUL in it, and the database would stumble over one. */
+function refuseNul(url: string): void {
+  const { pathname, searchParams } = new URL(url)
+  if (pathname.includes('%00')) throw notFound('path')
+  for (const [name, value] of searchParams)
+    if (value.includes('\0')) throw invalid(`?${name.slice(0, 100)}`, 'Must not contain a NUL.')
 }
 
 /** Paths where nobody is asked who they are: agents bring their own proof; logging in and out must work with a cookie that is over. */

@@ -1,7 +1,7 @@
 /** What may come where JSON is expected: JSON by its content type, no larger than configured. An absent optional body counts as `{}`. */
 import type { HonoRequest, MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import { Problem } from './problem.ts'
+import { invalid, Problem } from './problem.ts'
 import type { AppEnv } from './route.ts'
 
 const isJson = /^application\/([a-z0-9.+-]+\+)?json\s*(;|$)/i
@@ -21,10 +21,36 @@ export const jsonBodyOnly: MiddlewareHandler<AppEnv> = async function json_body_
       throw tooLarge()
     },
   })(c, async () => {
-    if (type !== undefined && (await c.req.text()) === '') readAs(c.req, '{}')
+    const text = type === undefined ? '' : await c.req.text()
+    if (type !== undefined && text === '') readAs(c.req, '{}')
+    if (/\\u(0000|d[89a-f])/i.test(text)) refuseWhatIsNoText(text)
     await next()
   })
 }
+
+/** A NUL and half a character are JSON, but no text that a database keeps. Malformed JSON is told by whoever reads it. */
+function refuseWhatIsNoText(text: string): void {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return
+  }
+  const look: [string, unknown][] = [['', value]]
+  for (let at = look.pop(); at; at = look.pop()) {
+    const [pointer, part] = at
+    if (typeof part === 'string') {
+      if (!isText(part)) throw invalid(pointer, 'Must be text: no NUL, no half of a surrogate pair.')
+    } else if (typeof part === 'object' && part !== null) {
+      for (const [key, inner] of Object.entries(part)) {
+        if (!isText(key)) throw invalid(pointer, 'A name in it is no text.')
+        look.push([`${pointer}/${key.slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1')}`, inner])
+      }
+    }
+  }
+}
+
+export const isText = (value: string) => !value.includes('\0') && value.isWellFormed()
 
 /** Hono reads a body once and keeps the promise of it here, though the type says the text itself. */
 function readAs(request: HonoRequest, text: string): void {
