@@ -28,7 +28,7 @@ let operations: { name: string; operation: Operation; fields: string[]; path: st
 beforeAll(async () => {
   api = await apiFixture({ requestsPerMinute: 1_000_000, loginsPerMinute: 1_000_000, maxJsonBody: 256 * 1024 })
   await loadBuiltinTemplates(api.db)
-  const cluster = await new FakeCluster(api).connect(capable(10_000))
+  const cluster = await new FakeCluster(api).connect({ ...capable(10_000), features: ['display', 'volumes', 'exec'] })
   admin = await api.mint({ user: 'ann', scopes: [...scopes], expiresAt: null })
   const document = openApiDocument(api.app, { version: '0', origin })
   const schemas = (document.components?.schemas ?? {}) as Record<string, Schema>

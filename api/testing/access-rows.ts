@@ -10,6 +10,7 @@ export interface Row {
   /** The thing that `{id}` names; made anew for each call. */
   of?: Kind
   body?: unknown
+  query?: string
   headers?: Record<string, string>
   /** Status for the owner. */
   own: number
@@ -114,6 +115,22 @@ export const rows: Record<string, Row> = {
   'POST /v1/jobs/{id}/cancel': { of: 'job', own: 200 },
   'POST /v1/jobs/{id}/retry': { of: 'job', body: {}, own: 409 },
 
+  'GET /v1/jobs/{id}/logs': { of: 'job', own: 200 },
+  'POST /v1/agent/jobs/{id}/logs': { own: 422 },
+
+  'GET /v1/terminals': { own: 200 },
+  'POST /v1/terminals': { body: { session: 'no_such' }, own: 404 },
+  'DELETE /v1/terminals': { query: 'session=no_such', own: 204 },
+  'GET /v1/terminals/{id}': { of: 'terminal', own: 200 },
+  'DELETE /v1/terminals/{id}': { of: 'terminal', own: 204 },
+  'POST /v1/terminals/{id}/tickets': { of: 'terminal', own: 201 },
+
+  'GET /v1/pools': { own: 200 },
+  'POST /v1/pools': { body: { template: 'chromium', size: 1 }, own: 422 },
+  'GET /v1/pools/{id}': { of: 'pool', own: 200 },
+  'PATCH /v1/pools/{id}': { of: 'pool', body: { size: 2 }, own: 200 },
+  'DELETE /v1/pools/{id}': { of: 'pool', own: 204 },
+
   'GET /v1/events': { own: 200, endless: true },
   'GET /v1/audit': { own: 200 },
 }
@@ -146,6 +163,14 @@ export const makers = {
   secret: made('/v1/secrets', () => ({ name: name(), value: 'value' })),
   job: made('/v1/jobs', () => ({ type: 'run', image: 'busybox', command: ['true'] })),
   session: runningSession,
+  async terminal(api, owner, cluster) {
+    const session = await runningSession(api, owner, cluster)
+    return made('/v1/terminals', () => ({ session }))(api, owner, cluster)
+  },
+  async pool(api, owner, cluster) {
+    const own = await made('/v1/clusters', () => ({ name: name() }))(api, owner, cluster)
+    return made('/v1/pools', () => ({ template: 'chromium', cluster: own, size: 1 }))(api, owner, cluster)
+  },
   async link(api, owner, cluster) {
     const session = await runningSession(api, owner, cluster)
     const link = await api.call('POST', `/v1/sessions/${session}/links`, { token: owner, body: {} })
