@@ -57,6 +57,7 @@ const cases: [string, KubeObject[]][] = [
     api({
       database: { existingSecret: 'db' },
       replicas: 3,
+      secrets: { existingSecret: 'seals' },
       ingress: { enabled: true, host: 'p.example', tlsSecret: 'tls', className: 'nginx' },
     }),
   ],
@@ -237,6 +238,7 @@ describe('refused', () => {
     ['a password that breaks the address', { postgres: { password: 'a@b' } }, /postgres\.password/],
     ['an ingress without a host', { ingress: { enabled: true } }, /ingress\.host is needed/],
     ['no replica', { replicas: 0 }, /replicas/],
+    ['replicas that could not read each other’s secrets', { replicas: 2 }, /must seal secrets with one key/],
   ])('API: %s', (_, values, told) => expect(() => api(values)).toThrow(told))
 })
 

@@ -364,6 +364,7 @@ const functions: Record<string, (...args: never[]) => unknown> = {
   fromYaml: (text: string) => parse(text) as unknown,
   gt: (a: number, b: number) => a > b,
   indent: (count: number, text: string) => indent(count, text),
+  int: (value: unknown) => Math.trunc(Number(value)) || 0,
   join: (separator: string, items: unknown[]) => (items ?? []).map(shown).join(separator),
   list: (...items: unknown[]) => items,
   ne: (a: unknown, b: unknown) => a !== b,

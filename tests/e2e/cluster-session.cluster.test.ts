@@ -184,6 +184,28 @@ describe('a session as a pod', () => {
   })
 })
 
+it('a warm one is there at once, with its late settings', async () => {
+  const pool = await porthole.api('POST', '/v1/pools', { template: 'chromium', cluster: 'real', size: 1 })
+  expect(pool.status).toBe(201)
+  await porthole.eventually(`/v1/pools/${pool.body.id}`, found => found.ready === 1, 90)
+  const asked = performance.now()
+  const made = await porthole.api('POST', '/v1/sessions', {
+    template: 'chromium',
+    start_url: painted(green),
+    display: { width: 900, height: 600 },
+  })
+  expect([made.status, made.body.status]).toEqual([201, 'running'])
+  expect(performance.now() - asked).toBeLessThan(2_000)
+  await until('its page at its size', async () => {
+    const response = await fetch(`${porthole.url}/v1/sessions/${made.body.id}/screenshot`, { headers: porthole.headers })
+    const png = new Uint8Array(await response.arrayBuffer())
+    return response.ok && PNG.sync.read(Buffer.from(png)).width === 900 && share(png, green) > 0.5
+  })
+  expect((await porthole.api('DELETE', `/v1/pools/${pool.body.id}`)).status).toBe(204)
+  await porthole.api('DELETE', `/v1/sessions/${made.body.id}`)
+  await nothingLeft()
+})
+
 it('more sessions than room: they wait in order, with numbers, and all get their turn', async () => {
   const crowd = 6
   const ids: string[] = []

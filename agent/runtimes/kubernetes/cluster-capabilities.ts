@@ -18,7 +18,7 @@ export async function clusterCapabilities(
   const [version, quotas] = await Promise.all([serverVersion(client, signal), quotasOf(client, settings.namespace, signal)])
   const { browser, desktop, display } = settings.images
   const kinds = [...(browser ? ['browser'] : []), ...(desktop ? ['desktop'] : []), ...(display ? ['app'] : [])]
-  const features = ['display', 'volumes', 'logs', 'files', 'ports', 'screenshot', ...(probe?.enforced ? ['egress'] : [])]
+  const features = ['display', 'volumes', 'logs', 'files', 'ports', 'screenshot', 'warm', ...(probe?.enforced ? ['egress'] : [])]
   return {
     runtime: 'kubernetes',
     kinds,
