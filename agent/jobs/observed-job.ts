@@ -55,8 +55,8 @@ function stateOf({ wanted, instances, refused, log, undone, known }: JobFacts, m
   }
   if (!mine) {
     if (refused) return over('failed', refused.cause, refused.reason)
+    if (wanted.state === 'canceled') return over('canceled', 'canceled', 'It was canceled.')
     if (wanted.seen || known) return over('failed', 'lost', 'It vanished from its cluster; nobody knows how it went.')
-    if (wanted.state === 'canceled') return over('canceled', 'canceled', 'Canceled before it was begun.')
     return { phase: 'starting', log_complete: false, reason: 'It is about to be made.' }
   }
   // Its end is told with its last line, or without it once that was waited for.

@@ -3,10 +3,12 @@ import type { KubeConfig } from '@kubernetes/client-node'
 import { type Clock, within } from '#agent/clock.ts'
 import { type Log, whatFailed } from '#agent/log.ts'
 import { askHost, dialBytes, dialMessages } from '../host-door.ts'
+import type { JobRuntime } from '../job-runtime.ts'
 import { DialError, type Dialled, type DialTarget, type HostRequest, type LogOptions, type Runtime } from '../runtime.ts'
 import { clusterCapabilities } from './cluster-capabilities.ts'
 import { ClusterObjects } from './cluster-objects.ts'
 import { type ProbeResult, probeCluster } from './cluster-probe.ts'
+import { RunJobs } from './jobs/run-jobs.ts'
 import { createKubeClient, type KubeClient } from './kube-client.ts'
 import { annotation, label } from './labels.ts'
 import { PodBook } from './pod-book.ts'
@@ -51,6 +53,7 @@ export async function createKubernetesRuntime(options: KubernetesRuntimeOptions)
 
 export class KubernetesRuntime implements Runtime {
   readonly volumes: VolumeArchives
+  readonly jobs: JobRuntime
   private readonly options: KubernetesRuntimeOptions
   private readonly client: KubeClient
   private readonly objects: ClusterObjects
@@ -83,6 +86,15 @@ export class KubernetesRuntime implements Runtime {
       },
       condemn: (pod, ending) => this.condemn(pod, ending),
       leaving: pod => void this.lastWords.take(sessionOf(pod), pod, this.signalFor(lastWordsMs)),
+    })
+    this.jobs = new RunJobs({
+      client: this.client,
+      objects: this.objects,
+      settings,
+      clock,
+      random,
+      log,
+      wallsMissing: () => this.wallsMissing(),
     })
     this.volumes = new VolumeArchives({
       objects: this.objects,
@@ -119,11 +131,8 @@ export class KubernetesRuntime implements Runtime {
 
   async start(...[name, session, generation, spec]: Parameters<Runtime['start']>): Promise<void> {
     const { settings, afterStep = () => {} } = this.options
-    if (settings.selfTest === 'require' && spec.egress.mode !== 'all' && this.probe?.enforced !== true) {
-      throw new CannotRun(
-        `this cluster runs no sessions with walls around their network: ${this.probe?.note ?? 'its test is not done yet'}`,
-      )
-    }
+    const missing = spec.egress.mode === 'all' ? null : this.wallsMissing()
+    if (missing) throw new CannotRun(missing)
     this.making.add(session)
     try {
       const made = (pod: Pod) => this.book.pods.put(pod)
@@ -195,8 +204,14 @@ export class KubernetesRuntime implements Runtime {
   async close(): Promise<void> {
     // Pods outlive the agent: only what is ours ends here.
     this.life.abort(new Error('the agent stops'))
-    await this.background
+    await Promise.all([this.background, this.jobs.close()])
     this.client.close()
+  }
+
+  /** Why nothing with walls around its network may run here; null: it may. */
+  private wallsMissing(): string | null {
+    if (this.options.settings.selfTest !== 'require' || this.probe?.enforced === true) return null
+    return `this cluster runs nothing with walls around its network: ${this.probe?.note ?? 'its test is not done yet'}`
   }
 
   private dialable(session: string): Pod {

@@ -1,0 +1,212 @@
+/** `run` jobs as pods: fills the job port for one type. What there is comes from a watch; ends and exit codes are the kubelet's word. */
+import type { Clock } from '#agent/clock.ts'
+import { type Log, whatFailed } from '#agent/log.ts'
+import type { JobType } from '#protocol/job-spec.ts'
+import {
+  type JobAttempt,
+  type JobInstance,
+  JobRefused,
+  type JobRuntime,
+  type LogPiece,
+  type LogPosition,
+} from '../../job-runtime.ts'
+import type { ClusterObjects } from '../cluster-objects.ts'
+import type { KubeClient } from '../kube-client.ts'
+import { carries, selectorText } from '../labels.ts'
+import { EgressRefused } from '../network-policy.ts'
+import { condemnation } from '../pod-ending.ts'
+import { CannotRun } from '../pod-spec.ts'
+import type { KubernetesSettings } from '../settings.ts'
+import { WatchedList } from '../watched-list.ts'
+import type { NetworkPolicy, Pod } from '../wire.ts'
+import { podOutput } from './run-logs.ts'
+import { attemptLabels, runAnnotation, runLabels, runPod, runPolicy } from './run-pod.ts'
+import { runState } from './run-status.ts'
+
+export interface RunJobsParts {
+  client: KubeClient
+  objects: ClusterObjects
+  settings: KubernetesSettings
+  clock: Clock
+  random: () => number
+  log: Log
+  /** Why a job behind network walls cannot be made; null: it can. */
+  wallsMissing: () => string | null
+  capacity?: number
+}
+
+const stepMs = 50_000
+/** Unheard of for longer than this, what we hold may be wrong. */
+const trustMs = 150_000
+/** A node that does not end a pod by then is not there any more. */
+const deadNodeMs = 60_000
+
+export class RunJobs implements JobRuntime {
+  private readonly parts: RunJobsParts
+  private readonly pods: WatchedList<Pod>
+  private readonly wakes = new Set<() => void>()
+  private readonly life = new AbortController()
+  /** Attempts that were canceled before a node had them: their pods are gone. */
+  private readonly canceled = new Map<string, JobInstance>()
+  private readonly condemning = new Set<string>()
+  private readonly askedAt = new Map<string, number>()
+  private running: Promise<void> | null = null
+
+  constructor(parts: RunJobsParts) {
+    this.parts = parts
+    const { client, settings, clock, random, log } = parts
+    this.pods = new WatchedList<Pod>({
+      ...{ client, clock, random, log },
+      path: `/api/v1/namespaces/${settings.namespace}/pods`,
+      selector: { labelSelector: selectorText(runLabels(settings.agentName)) },
+      changed: () => this.wake(),
+    })
+  }
+
+  async capabilities(): Promise<{ types: JobType[]; capacity: number }> {
+    return { types: ['run'], capacity: this.parts.capacity ?? 20 }
+  }
+
+  async observe(): Promise<JobInstance[]> {
+    this.running ??= this.pods.run(this.life.signal)
+    await this.pods.ready
+    const silence = this.parts.clock.now() - (this.pods.heardAt ?? 0)
+    if (silence > trustMs) throw new Error(`the API server has not been heard of for ${Math.round(silence / 1000)} s`)
+    return [...[...this.pods.items.values()].map(pod => this.instance(pod)), ...this.canceled.values()]
+  }
+
+  watch(wake: () => void): () => void {
+    this.wakes.add(wake)
+    return () => void this.wakes.delete(wake)
+  }
+
+  async start(attempt: JobAttempt): Promise<void> {
+    const { objects, settings, wallsMissing } = this.parts
+    const { spec } = attempt
+    if (spec.type !== 'run') throw new JobRefused(`${spec.type} is not for pods`)
+    const missing = spec.egress.mode === 'all' ? null : wallsMissing()
+    if (missing) throw new JobRefused(missing)
+    const signal = this.signalFor(stepMs)
+    const mine = attemptLabels(settings.agentName, attempt)
+    await refusing(async () => {
+      const { object: policy } = await objects.ensure<NetworkPolicy>(
+        'networkpolicies',
+        runPolicy(attempt, spec, settings),
+        mine,
+        signal,
+      )
+      const { object: pod } = await objects.ensure<Pod>('pods', runPod(attempt, spec, settings), mine, signal)
+      this.pods.put(pod)
+      if (!policy.metadata?.ownerReferences?.length) await this.own(policy, pod, signal)
+    })
+  }
+
+  /** The kubelet ends it and keeps it, with its output and its end. What no node has yet is simply taken away. */
+  async cancel(name: string, uid: string, graceMs: number): Promise<void> {
+    const { objects, clock } = this.parts
+    const pod = this.pods.items.get(uid)
+    if (!pod) return
+    const signal = this.signalFor(stepMs)
+    const asked = this.askedAt.get(uid)
+    const hopeless = asked !== undefined && clock.now() - asked > graceMs + deadNodeMs
+    if (!pod.spec?.nodeName || hopeless) {
+      const known = this.instance(pod)
+      this.canceled.set(name, {
+        ...known,
+        phase: 'ended',
+        outcome: 'canceled',
+        cause: 'canceled',
+        reason: 'It was canceled.',
+        endedAt: clock.wall(),
+      })
+      await objects.remove('pods', name, uid, signal, 0)
+      this.pods.gone(uid)
+      return
+    }
+    if (asked !== undefined) return
+    this.askedAt.set(uid, clock.now())
+    const patch = {
+      metadata: { uid, annotations: { [runAnnotation.canceled]: new Date(clock.wall()).toISOString() } },
+      spec: { activeDeadlineSeconds: 1 },
+    }
+    try {
+      this.pods.put(await objects.patch<Pod>('pods', name, patch, signal))
+    } catch (error) {
+      this.askedAt.delete(uid)
+      throw error
+    }
+  }
+
+  async remove(name: string, uid: string): Promise<void> {
+    const { objects, settings } = this.parts
+    const signal = this.signalFor(stepMs)
+    await objects.remove('pods', name, uid, signal, 0)
+    // The cluster takes it along with the pod, unless we died before we could say whose it is.
+    const policy = await objects.find<NetworkPolicy>('networkpolicies', name, signal)
+    if (policy && carries(policy, runLabels(settings.agentName)))
+      await objects.remove('networkpolicies', name, policy.metadata!.uid!, signal)
+    this.pods.gone(uid)
+    this.canceled.delete(name)
+    this.askedAt.delete(uid)
+    this.wake()
+  }
+
+  async *logs(name: string, uid: string, stream: string, from: LogPosition, signal: AbortSignal): AsyncGenerator<LogPiece> {
+    if (stream !== '' || this.canceled.has(name)) return
+    const { client, clock, settings } = this.parts
+    const ended = () => {
+      const pod = this.pods.items.get(uid)
+      return !pod || this.instance(pod).phase === 'ended'
+    }
+    const path = `/api/v1/namespaces/${settings.namespace}/pods/${name}/log`
+    yield* podOutput({ client, clock, path, ended, signal: AbortSignal.any([signal, this.life.signal]) }, from)
+  }
+
+  /** Pods outlive the agent: nothing ends here but the watching. */
+  async close(): Promise<void> {
+    this.life.abort(new Error('the agent stops'))
+    await this.running?.catch(() => {})
+  }
+
+  private instance(pod: Pod): JobInstance {
+    const { instance, hopeless } = runState(pod, this.parts.client.clockOffset())
+    if (hopeless) this.condemn(pod, hopeless)
+    return instance
+  }
+
+  private condemn(pod: Pod, reason: string): void {
+    const { name, uid } = pod.metadata!
+    if (this.condemning.has(uid!)) return
+    this.condemning.add(uid!)
+    const body = condemnation({ cause: 'failed', reason })
+    this.parts.objects
+      .patch<Pod>('pods', name!, { ...body, metadata: { uid, ...body.metadata } }, this.signalFor(stepMs))
+      .then(patched => this.pods.put(patched))
+      .catch(error => this.parts.log.warn('a pod could not be given up', { pod: name, error: whatFailed(error) }))
+      .finally(() => this.condemning.delete(uid!))
+  }
+
+  private async own(policy: NetworkPolicy, pod: Pod, signal: AbortSignal): Promise<void> {
+    const { name, uid } = pod.metadata!
+    const owner = { apiVersion: 'v1', kind: 'Pod', name: name!, uid: uid! }
+    const body = { metadata: { uid: policy.metadata!.uid, ownerReferences: [owner] } }
+    await this.parts.objects.patch('networkpolicies', policy.metadata!.name!, body, signal)
+  }
+
+  private signalFor(ms: number): AbortSignal {
+    return AbortSignal.any([this.life.signal, AbortSignal.timeout(ms)])
+  }
+
+  private wake(): void {
+    for (const wake of [...this.wakes]) wake()
+  }
+}
+
+async function refusing(work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    if (error instanceof CannotRun || error instanceof EgressRefused) throw new JobRefused(error.message)
+    throw error
+  }
+}
