@@ -25,6 +25,8 @@ export const ApiConfig = z.object({
     .string()
     .regex(/^[a-z0-9][a-z0-9.:/_-]*:[A-Za-z0-9_][A-Za-z0-9_.-]*$/, 'must look like registry.example/porthole:1.0')
     .optional(),
+  /** How often a reader of server-sent events looks for new ones, milliseconds. */
+  eventPollMs: z.int().min(50).default(250),
   version: z.string(),
 })
 export type ApiConfig = z.infer<typeof ApiConfig>

@@ -15,12 +15,20 @@ export interface OpenDatabase {
   close(): Promise<void>
 }
 
+export interface DatabaseOptions {
+  max: number
+  applicationName: string
+  /** Seconds after which an idle connection is let go; absent: kept. */
+  idleSeconds?: number
+}
+
 /** `max`: connections; `fetch_types: false` saves a round trip on each connection (we have no array parameters of custom types). */
-export function openDatabase(url: string, options: { max: number; applicationName: string }): OpenDatabase {
+export function openDatabase(url: string, options: DatabaseOptions): OpenDatabase {
   const client = postgres(url, {
     max: options.max,
     fetch_types: false,
     connect_timeout: 10,
+    ...(options.idleSeconds === undefined ? {} : { idle_timeout: options.idleSeconds }),
     onnotice: () => {},
     connection: { application_name: options.applicationName },
   })

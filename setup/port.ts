@@ -1,6 +1,6 @@
 /** Says that the port is taken before minutes of other work, not after. */
 import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { Told } from './config.ts'
 
 export async function requirePort(host: string, port: number): Promise<void> {
@@ -16,4 +16,15 @@ export async function requirePort(host: string, port: number): Promise<void> {
   }
   server.close()
   await once(server, 'close')
+}
+
+/** One that nobody has, for a program that must be told its address before it listens. */
+export async function freePort(host: string): Promise<number> {
+  const server = createServer()
+  server.listen(0, host)
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
 }

@@ -13,6 +13,8 @@ const commands = {
   start: ['setup/start.ts'],
   api: ['setup/api.ts'],
   agent: ['setup/agent.ts'],
+  'dev:edge': ['setup/dev-edge.ts'],
+  'edge:prepare': ['api/node/prepare/main.ts'],
   test: ['setup/test.ts'],
   'test:cluster': ['setup/test.ts', '--cluster'],
   check: ['setup/check.ts'],

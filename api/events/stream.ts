@@ -2,7 +2,7 @@
 import type { Ctx } from '../context.ts'
 import { type Audience, type EventRow, eventsAfter, type Place } from './read.ts'
 
-const timing = { pollMs: 250, commentMs: 15_000, checkMs: 5_000 }
+const timing = { commentMs: 15_000, checkMs: 5_000 }
 
 export interface Following {
   ctx: Ctx
@@ -57,7 +57,7 @@ async function* eventText({ ctx, audience, from, lost, alive }: Following, signa
       checked = now
       if (!(await alive())) return
     }
-    if (rows.length === 0) await pause(timing.pollMs, signal)
+    if (rows.length === 0) await pause(ctx.config.eventPollMs, signal)
   }
 }
 

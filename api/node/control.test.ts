@@ -3,7 +3,8 @@ import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { sessions } from '#db/schema.ts'
 import { echo, type FakeAgent, type FakeLink } from '../testing/fake-agent.ts'
-import { type NodeApi, nodeApi, viewer } from '../testing/node-api.ts'
+import { type NodeApi, nodeApi } from '../testing/node-api.ts'
+import { viewer } from '../testing/platform-api.ts'
 import type { RunningApi } from './start.ts'
 
 let api: NodeApi

@@ -108,12 +108,10 @@ export const mountStatus: Mount = (app, { platform, meter }) => {
 
 /** null: it failed, or took longer. */
 async function within<T>(ms: number, work: Promise<T>): Promise<T | null> {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const late = new Promise<null>(resolve => {
-    timer = setTimeout(() => resolve(null), ms)
-  })
+  const late = Promise.withResolvers<null>()
+  const timer = setTimeout(() => late.resolve(null), ms)
   try {
-    return await Promise.race([work.catch(() => null), late])
+    return await Promise.race([work.catch(() => null), late.promise])
   } finally {
     clearTimeout(timer)
   }

@@ -18,18 +18,36 @@ interface FeedPort {
   failed(error: unknown): void
 }
 
+/** What a feed must not forget while its holder sleeps. */
+export interface FeedMemory {
+  sentSeq: number
+  sentAllAt: number
+  unacked: { seq: number; at: number }[]
+}
+
 export class DesiredFeed {
   /** Everything up to here has been sent. */
   sentSeq = 0
   private readonly port: FeedPort
   private wantsAll = true
   private sentAllAt = 0
-  private unacked: { seq: number; at: number }[] = []
+  private unacked: FeedMemory['unacked'] = []
   private running = false
   private again = false
 
-  constructor(port: FeedPort) {
+  constructor(port: FeedPort, memory?: FeedMemory) {
     this.port = port
+    if (!memory) return
+    this.wantsAll = false
+    this.sentSeq = memory.sentSeq
+    this.sentAllAt = memory.sentAllAt
+    this.unacked = memory.unacked
+  }
+
+  /** null: something is under way, or the peer has not got everything yet. */
+  get memory(): FeedMemory | null {
+    if (this.running || this.wantsAll) return null
+    return { sentSeq: this.sentSeq, sentAllAt: this.sentAllAt, unacked: this.unacked }
   }
 
   /** True when it is time to send everything again. */

@@ -1,5 +1,5 @@
 /** The rows behind live streams: joined once by the agent's key, closed once, and looked over every few seconds while open. */
-import { and, eq, gt, isNull, sql } from 'drizzle-orm'
+import { and, eq, gt, isNull, type SQL, sql } from 'drizzle-orm'
 import type { Db } from '#db/client.ts'
 import { grants } from '#db/schema.ts'
 import type { CloseWord } from '#protocol/close-codes.ts'
@@ -76,9 +76,19 @@ export async function closeGrants(db: Db, closed: readonly ClosedStream[]): Prom
 
 /** Open streams of this replica that may no longer be: their token, project or session is gone. */
 export async function endedGrants(db: Db, replica: string): Promise<{ id: string; word: CloseWord }[]> {
-  const rows = await db.execute<{ id: string; word: CloseWord }>(sql`
-    select id, word from (
-      select g.id, case
+  const rows = await judged(db, sql`g.replica_id = ${replica}`, sql`word is not null`)
+  return rows as { id: string; word: CloseWord }[]
+}
+
+/** Every open stream of a cluster, and the word it should end with, if it should. */
+export async function openGrants(db: Db, cluster: string): Promise<{ id: string; joined: boolean; word: CloseWord | null }[]> {
+  return judged(db, sql`g.cluster_id = ${cluster}`, sql`true`)
+}
+
+async function judged(db: Db, of: SQL, wanted: SQL): Promise<{ id: string; joined: boolean; word: CloseWord | null }[]> {
+  const rows = await db.execute<{ id: string; joined: boolean; word: CloseWord | null }>(sql`
+    select id, joined, word from (
+      select g.id, g.joined_at is not null as joined, case
         when g.token_id is not null and (t.id is null or t.revoked_at is not null) then 'revoked'
         when g.link_id is not null and (l.id is null or l.revoked_at is not null or l.expires_at <= clock_timestamp()) then 'revoked'
         when p.id is null or p.suspended_at is not null then 'revoked'
@@ -96,23 +106,48 @@ export async function endedGrants(db: Db, replica: string): Promise<{ id: string
       left join sessions s on s.id = g.session_id
       left join volumes v on v.id = g.session_id
       left join terminals m on m.id = g.terminal_id
-      where g.replica_id = ${replica} and g.closed_at is null
-    ) as looked where word is not null`)
+      where ${of} and g.closed_at is null
+    ) as looked where ${wanted}`)
   return [...rows]
+}
+
+/** Streams of this cluster that its agent, whose link began after they were joined, does not carry. */
+export async function closeUncarriedGrants(db: Db, cluster: string, carried: readonly string[]): Promise<void> {
+  await closeLost(
+    db,
+    sql`select grants.id from grants join clusters on clusters.id = grants.cluster_id
+      where clusters.id = ${cluster} and grants.closed_at is null and grants.joined_at < clusters.link_since
+        and grants.id not in (select jsonb_array_elements_text(${JSON.stringify(carried)}::jsonb))`,
+  )
+}
+
+/** Streams that never met, and those of clusters not heard of for longer than any agent goes on without a renewal. */
+export async function closeForsakenGrants(db: Db, replica: string): Promise<void> {
+  await closeLost(
+    db,
+    sql`select id from grants
+      where closed_at is null and replica_id = ${replica} and opened_at < clock_timestamp() - interval '60 seconds' and (
+        joined_at is null or not exists (select from clusters where clusters.id = grants.cluster_id
+          and clusters.link_seen_at > clock_timestamp() - interval '150 seconds'))`,
+  )
 }
 
 /** Rows that say open although this replica carries no such stream (its process may have died in between). */
 export async function closeLostGrants(db: Db, replica: string, carried: readonly string[]): Promise<void> {
-  const lost = await db.execute<{ id: string }>(sql`
-    select id from grants
-    where closed_at is null and opened_at < clock_timestamp() - interval '60 seconds' and (
-      (replica_id = ${replica} and id not in (select jsonb_array_elements_text(${JSON.stringify(carried)}::jsonb)))
-      or not exists (select from replicas where replicas.id = grants.replica_id
-        and replicas.seen_at > clock_timestamp() - interval '60 seconds'))`)
-  await closeGrants(
+  await closeLost(
     db,
-    lost.map(({ id }) => ({ id, code: 1011, reason: 'lost' })),
+    sql`select id from grants
+      where closed_at is null and opened_at < clock_timestamp() - interval '60 seconds' and (
+        (replica_id = ${replica} and id not in (select jsonb_array_elements_text(${JSON.stringify(carried)}::jsonb)))
+        or not exists (select from replicas where replicas.id = grants.replica_id
+          and replicas.seen_at > clock_timestamp() - interval '60 seconds'))`,
   )
+}
+
+async function closeLost(db: Db, which: SQL): Promise<void> {
+  const lost = await db.execute<{ id: string }>(which)
+  const ends = [...lost].map(({ id }) => ({ id, code: 1011, reason: 'lost' }))
+  await closeGrants(db, ends)
 }
 
 /** Those of an agent's streams that no grant stands behind any more. */

@@ -91,6 +91,40 @@ export async function releaseLinksOfDeadReplicas(db: Db, view: ClusterEventView,
   })
 }
 
+/** One beat of one link: marks it seen (unless it is superseded) and answers what the cluster's row says; null: it is gone. */
+export async function beatLink(
+  db: Db,
+  replica: string,
+  { cluster, epoch, heard }: { cluster: string; epoch: number; heard: boolean },
+): Promise<ClusterState | null> {
+  if (heard) {
+    const rows = await db
+      .update(clusters)
+      .set({ link_seen_at: sql`clock_timestamp()` })
+      .where(and(eq(clusters.id, cluster), eq(clusters.epoch, epoch), eq(clusters.link_replica_id, replica)))
+      .returning({ cluster: clusters.id, agent: clusters.agent_id, epoch: clusters.epoch, seq: clusters.seq })
+    if (rows[0]) return rows[0]
+  }
+  return (await clusterStates(db, [cluster])).get(cluster) ?? null
+}
+
+/** Frees links whose holder has said nothing for so long: it was cut off without a word. */
+export async function releaseSilentLinks(db: Db, view: ClusterEventView, replica: string, silentMs: number): Promise<void> {
+  await db.transaction(async tx => {
+    const rows = await tx
+      .update(clusters)
+      .set({ link_replica_id: null })
+      .where(
+        and(
+          eq(clusters.link_replica_id, replica),
+          sql`${clusters.link_seen_at} < clock_timestamp() - ${`${silentMs} milliseconds`}::interval`,
+        ),
+      )
+      .returning({ id: clusters.id, project: clusters.project_id })
+    for (const row of rows) await tellCluster(tx, view, row.id, row.project)
+  })
+}
+
 /** Replica and address that hold the cluster's link now; null: nobody. */
 export async function linkHolder(db: Db, cluster: string): Promise<{ replica: string; url: string | null } | null> {
   const rows = await db.execute<{ replica: string; url: string | null }>(sql`

@@ -17,11 +17,20 @@ import {
   protocolVersion,
   type Report,
 } from '#protocol/link-messages.ts'
-import { DesiredFeed } from './desired-feed.ts'
+import { DesiredFeed, type FeedMemory } from './desired-feed.ts'
 import type { ClusterState, LinkAgent, LinkDeps, LinkSocket } from './link-port.ts'
 
 /** A peer that takes nothing for this long is stalled, whatever it says. */
 const unsentLimit = 60_000
+
+/** What a link must not forget while its holder sleeps (Workers). Times are `deps.now()`'s. */
+export interface LinkMemory {
+  epoch: number
+  heardAt: number
+  pingAt: number
+  /** null: unknown what was sent; all of it is sent again. */
+  feed: FeedMemory | null
+}
 
 export class ControlLink {
   readonly agent: LinkAgent
@@ -49,6 +58,8 @@ export class ControlLink {
     agent: LinkAgent,
     deps: LinkDeps,
     events: { live: (link: ControlLink) => void; ended: (link: ControlLink, code: number, reason: string) => void },
+    /** Of the same link, before its holder slept: it is live already, and `events.live` is not told again. */
+    memory?: LinkMemory,
   ) {
     this.socket = socket
     this.agent = agent
@@ -56,19 +67,36 @@ export class ControlLink {
     this.onLive = events.live
     this.onEnd = events.ended
     this.openedAt = this.heardAt = this.pingAt = this.movedAt = deps.now()
-    this.feed = new DesiredFeed({
+    const port = {
       now: () => deps.now(),
-      read: (seq, limit) => deps.desired(agent.cluster, seq, limit),
-      send: message => this.send(message),
+      read: (seq: number, limit: number) => deps.desired(agent.cluster, seq, limit),
+      send: (message: ApiMessage) => this.send(message),
       open: () => this.live,
-      failed: error => this.feedFailed(error),
-    })
+      failed: (error: unknown) => this.feedFailed(error),
+    }
+    this.feed = new DesiredFeed(port, memory?.feed ?? undefined)
+    if (memory) {
+      this.phase = 'live'
+      this.epoch = memory.epoch
+      this.heardAt = memory.heardAt
+      this.pingAt = memory.pingAt
+    }
     socket.onMessage(text => this.take(text))
     socket.onClose((code, reason) => this.ended(code, reason))
   }
 
   get live(): boolean {
     return this.phase === 'live' && !this.closing
+  }
+
+  /** null: not live. */
+  get memory(): LinkMemory | null {
+    return this.live ? { epoch: this.epoch, heardAt: this.heardAt, pingAt: this.pingAt, feed: this.feed.memory } : null
+  }
+
+  /** A sign of life that never came through here: the platform answered it by itself. */
+  heard(at: number): void {
+    this.heardAt = Math.max(this.heardAt, at)
   }
 
   /** Resolves when the message left our buffers, or can no longer leave. */

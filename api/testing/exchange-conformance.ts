@@ -1,0 +1,217 @@
+/** HTTP that reaches into sessions (files, screenshots, logs): every behaviour that must not depend on the platform. */
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
+import { isNull } from 'drizzle-orm'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { grants } from '#db/schema.ts'
+import type { Open } from '#protocol/link-messages.ts'
+import { HostDouble } from './host-double.ts'
+import type { PlatformApi } from './platform-api.ts'
+import { ServingAgent } from './serving-agent.ts'
+
+const MB = 1024 * 1024
+
+export function exchangeConformance(running: () => PlatformApi): void {
+  describe('exchanges', () => {
+    let api: PlatformApi
+    let agent: ServingAgent
+    let base: string
+    beforeAll(async () => {
+      api = running()
+      agent = await ServingAgent.of(await api.agent())
+      base = `/v1/sessions/${await api.session(agent.agent.cluster)}`
+    })
+    const headers = () => ({ authorization: `Bearer ${api.admin}` })
+    const next = (grantsFromStart = true) =>
+      new Promise<{ open: Open; host: HostDouble }>(served =>
+        agent.serve(async open => {
+          let host!: HostDouble
+          await agent.meet(open, ws => {
+            host = new HostDouble(ws, grantsFromStart)
+          })
+          served({ open, host })
+        }),
+      )
+    const idle = () =>
+      vi.waitFor(
+        async () => {
+          const open = await api.db.select({ id: grants.id }).from(grants).where(isNull(grants.closed_at))
+          expect(open).toEqual([])
+        },
+        { timeout: 15_000, interval: 25 },
+      )
+
+    it('carry a file of 30 MB down, to the last byte', { timeout: 60_000 }, async () => {
+      const asked = next()
+      const answer = fetch(`${api.url}${base}/files/dir/big.bin`, { headers: headers() })
+      const { open, host } = await asked
+      expect(open).toMatchObject({ kind: 'http', target: { request: { method: 'GET', path: '/files/dir/big.bin' } } })
+      const part = randomBytes(MB)
+      const length = String(30 * MB)
+      host.frame({ type: 'head', status: 200, headers: { 'content-type': 'text/html', 'content-length': length } })
+      const sending = host.send(part, 30).then(() => host.frame({ type: 'end' }))
+      sending.catch(() => {})
+      const got = await answer
+      // Never a page of this origin.
+      expect([
+        got.headers.get('content-type'),
+        got.headers.get('content-length'),
+        got.headers.get('content-disposition'),
+      ]).toEqual(['application/octet-stream', length, 'attachment'])
+      const [seen, hash] = [createHash('sha256'), createHash('sha256')]
+      for await (const chunk of got.body!) seen.update(chunk)
+      for (let i = 0; i < 30; i++) hash.update(part)
+      await sending
+      expect(seen.digest('hex')).toBe(hash.digest('hex'))
+      await idle()
+    })
+
+    it('carry one up no faster than the session takes it', { timeout: 60_000 }, async () => {
+      const asked = next(false)
+      const part = randomBytes(MB)
+      const outgoing = request(`${api.url}${base}/files/up.bin`, {
+        method: 'PUT',
+        headers: { ...headers(), 'content-length': 30 * MB, 'content-type': 'application/octet-stream' },
+      })
+      const answered = once(outgoing, 'response') as Promise<[IncomingMessage]>
+      const hash = createHash('sha256')
+      const writing = (async () => {
+        for (let i = 0; i < 30; i++) {
+          hash.update(part)
+          if (!outgoing.write(part)) await once(outgoing, 'drain')
+        }
+        outgoing.end()
+      })()
+      const { host } = await asked
+      await vi.waitFor(() => expect(host.taken).toBe(256 * 1024), { timeout: 10_000 })
+      await new Promise(turn => setTimeout(turn, 300))
+      expect(host.taken).toBe(256 * 1024)
+      host.grants = true
+      host.frame({ type: 'credit', total: host.taken })
+      await host.bodyEnd
+      host.frame({ type: 'head', status: 204, headers: {} })
+      host.frame({ type: 'end' })
+      expect((await answered)[0].statusCode).toBe(204)
+      await writing
+      expect([host.taken, host.hash.digest('hex')]).toEqual([30 * MB, hash.digest('hex')])
+      await idle()
+    })
+
+    it('wait for a reader that does not read, and let go when it leaves', async () => {
+      const asked = next()
+      const incoming = request(`${api.url}${base}/files/slow.bin`, { headers: headers() })
+      incoming.on('error', () => {})
+      incoming.end()
+      const answered = once(incoming, 'response')
+      const { host } = await asked
+      host.frame({ type: 'head', status: 200, headers: {} })
+      let sent = 0
+      const sending = (async () => {
+        for (;;) {
+          await host.send(new Uint8Array(MB))
+          sent++
+        }
+      })().catch(() => {})
+      await answered
+      let before = -1
+      await vi.waitFor(
+        () => {
+          const held = before === sent
+          before = sent
+          expect(held).toBe(true)
+        },
+        { timeout: 15_000, interval: 700 },
+      )
+      const closed = once(host.ws, 'close')
+      incoming.destroy()
+      expect([1001, 1006, 1011]).toContain((await closed)[0])
+      await sending
+      await idle()
+    })
+
+    it('never make a download that was cut look whole, nor complete an upload whose client left', async () => {
+      let asked = next()
+      const answer = fetch(`${api.url}${base}/files/cut.bin`, { headers: headers() })
+      const down = (await asked).host
+      down.frame({ type: 'head', status: 200, headers: {} })
+      down.ws.send(new Uint8Array(1000))
+      const body = (await answer).arrayBuffer()
+      down.ws.terminate()
+      await expect(body).rejects.toThrow()
+
+      asked = next()
+      const outgoing = request(`${api.url}${base}/files/part.bin`, {
+        method: 'PUT',
+        headers: { ...headers(), 'content-length': 1000 },
+      })
+      outgoing.on('error', () => {})
+      outgoing.write(Buffer.alloc(500))
+      const { host } = await asked
+      const closed = once(host.ws, 'close')
+      let whole = false
+      void host.bodyEnd.then(() => {
+        whole = true
+      })
+      outgoing.destroy()
+      await closed
+      expect(whole).toBe(false)
+      await idle()
+    })
+
+    it('answer what the session refused as a problem, and its screenshot as PNG', async () => {
+      let asked = next()
+      const missing = fetch(`${api.url}${base}/files/none`, { headers: headers() })
+      const one = (await asked).host
+      one.frame({ type: 'head', status: 404, headers: {} })
+      await one.send(Buffer.from('{"code":"not_found","detail":"There is no such file."}'))
+      one.frame({ type: 'end' })
+      const problem = await missing
+      expect([problem.status, await problem.json()]).toEqual([
+        404,
+        expect.objectContaining({ code: 'not_found', detail: 'There is no such file.' }),
+      ])
+      asked = next()
+      const shot = fetch(`${api.url}${base}/screenshot?width=320`, { headers: headers() })
+      const { open, host } = await asked
+      expect(open.target.request?.path).toBe('/screenshot?width=320')
+      host.frame({ type: 'head', status: 200, headers: { 'content-type': 'image/png', 'set-cookie': 'a=b' } })
+      await host.send(Buffer.from('PNG'))
+      host.frame({ type: 'end' })
+      const png = await shot
+      expect([png.headers.get('content-type'), png.headers.get('set-cookie'), await png.text()]).toEqual([
+        'image/png',
+        null,
+        'PNG',
+      ])
+      await idle()
+    })
+
+    it('follow logs line by line, until the session ends them or the reader leaves', async () => {
+      const served = Promise.withResolvers<{ open: Open; ws: import('ws').WebSocket }>()
+      agent.serve(async open => served.resolve({ open, ws: await agent.meet(open) }))
+      const answer = await fetch(`${api.url}${base}/logs?follow&tail_lines=5`, { headers: headers() })
+      const { open, ws } = await served.promise
+      expect(open).toMatchObject({ kind: 'logs', role: 'view', target: { logs: { follow: true, tail_lines: 5 } } })
+      const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader()
+      ws.send(Buffer.from('one\n'))
+      expect((await reader.read()).value).toBe('one\n')
+      ws.send(Buffer.from('two\n'))
+      expect((await reader.read()).value).toBe('two\n')
+      ws.close(1000)
+      expect((await reader.read()).done).toBe(true)
+      const again = Promise.withResolvers<import('ws').WebSocket>()
+      agent.serve(async open => again.resolve(await agent.meet(open)))
+      const left = new AbortController()
+      await fetch(`${api.url}${base}/logs?follow`, { headers: headers(), signal: left.signal })
+      const writer = await again.promise
+      const closed = once(writer, 'close')
+      left.abort()
+      // A platform may only notice when there is something to write.
+      const writing = setInterval(() => writer.send(Buffer.from('more\n')), 50)
+      await closed
+      clearInterval(writing)
+      await idle()
+    })
+  })
+}
