@@ -75,8 +75,9 @@ export class FakeAgent {
   }
 
   /** A link with its epoch, after the first complete snapshot. */
-  async link(): Promise<FakeLink> {
+  async link({ acknowledges = false } = {}): Promise<FakeLink> {
     const link = await this.dial()
+    link.acknowledges = acknowledges
     link.hello()
     await link.next('welcome')
     await link.next('snapshot')
@@ -94,6 +95,8 @@ export class FakeLink {
   private onOpen: ((open: Open) => void) | null = null
   /** Answers `ping` like a real one. */
   answersPings = true
+  /** Acknowledges what it is sent like a real one: who does not gets everything again after a while. */
+  acknowledges = false
 
   constructor(ws: WebSocket) {
     this.ws = ws
@@ -138,6 +141,8 @@ export class FakeLink {
 
   private came(message: ApiMessage): void {
     if (message.type === 'ping' && this.answersPings) this.send({ type: 'pong' })
+    if (this.acknowledges && (message.type === 'delta' || message.type === 'snapshot'))
+      this.send({ type: 'ack', seq: message.seq })
     if (message.type === 'open' && this.onOpen) {
       this.onOpen(message)
       return

@@ -14,7 +14,7 @@ export function routeConformance(running: () => PlatformApi): void {
     beforeAll(async () => {
       api = running()
       agent = await api.agent()
-      link = await agent.link()
+      link = await agent.link({ acknowledges: true })
     })
     const call = async (method: string, path: string, body?: unknown, headers: Record<string, string> = {}) => {
       const given = new Headers({
@@ -168,7 +168,7 @@ export function routeConformance(running: () => PlatformApi): void {
       expect(await status()).toBe('online')
       link.ws.terminate()
       await vi.waitFor(async () => expect(await status()).toBe('offline'), { timeout: 10_000, interval: 50 })
-      link = await agent.link()
+      link = await agent.link({ acknowledges: true })
       expect(await status()).toBe('online')
     })
 

@@ -25,7 +25,7 @@ export class ServingAgent {
   }
 
   async dial(): Promise<void> {
-    const link = await this.agent.link()
+    const link = await this.agent.link({ acknowledges: true })
     this.link = link
     link.serve(open => {
       Promise.resolve(this.serving(open, this)).catch(error => this.refuse(open, 504, 'no_meeting', String(error)))
