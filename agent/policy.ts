@@ -4,6 +4,7 @@
  */
 import type { JobSpec } from '#protocol/job-spec.ts'
 import type { Open } from '#protocol/link-messages.ts'
+import { imagesOfManifest } from '#protocol/manifest/manifest-images.ts'
 import type { SessionSpec } from '#protocol/session-spec.ts'
 
 export interface Policy {
@@ -44,11 +45,23 @@ export const defaultPolicy: Policy = {
 export function forbiddenJob(policy: Policy, spec: JobSpec): string | null {
   if (policy.featuresOff.includes('jobs')) return 'this cluster does not run jobs'
   if (policy.featuresOff.includes(spec.type)) return `this cluster does not run jobs of type ${spec.type}`
-  const image = spec.type === 'run' ? spec.image : undefined
-  if (policy.images && image !== undefined && !policy.images.some(pattern => matchesPattern(pattern, image))) {
-    return `this cluster does not allow the image ${image}`
+  const { images } = policy
+  const refused = images && imagesOf(spec).find(image => !images.some(pattern => matchesPattern(pattern, image)))
+  return refused ? `this cluster does not allow the image ${refused}` : null
+}
+
+/** Every image that would run here because of it. */
+function imagesOf(spec: JobSpec): string[] {
+  switch (spec.type) {
+    case 'run':
+      return spec.image === undefined ? [] : [spec.image]
+    case 'deploy':
+      return Object.values(spec.mappings)
+    case 'manifest':
+      return spec.action === 'apply' ? imagesOfManifest(spec.yaml) : []
+    case 'build':
+      return []
   }
-  return null
 }
 
 /** Why this cluster will not run such a session: a sentence for people; null when it may. */

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { ResourceAmounts } from './session-spec.ts'
+import { BuildSpec, DeploySpec, ManifestSpec } from './works-spec.ts'
 
 export const jobTypes = ['run', 'build', 'deploy', 'manifest'] as const
 export type JobType = (typeof jobTypes)[number]
@@ -33,7 +34,7 @@ export const RunSpec = z.object({
 export type RunSpec = z.infer<typeof RunSpec>
 
 /** Every type the wire knows; a new one is added here and as an executor of a `JobRuntime`. */
-export const JobSpec = z.discriminatedUnion('type', [RunSpec])
+export const JobSpec = z.discriminatedUnion('type', [RunSpec, BuildSpec, DeploySpec, ManifestSpec])
 export type JobSpec = z.infer<typeof JobSpec>
 
 /**
@@ -124,5 +125,6 @@ export function attemptName(job: string, attempt: number): string {
 
 /** Names of the secrets a spec needs the values of. */
 export function secretNamesOf(spec: JobSpec): string[] {
-  return [...new Set(Object.values(spec.secret_env))]
+  if (spec.type === 'build') return spec.source.secret === null ? [] : [spec.source.secret]
+  return spec.type === 'run' ? [...new Set(Object.values(spec.secret_env))] : []
 }

@@ -31,22 +31,33 @@ export const DeploySpec = z.object({
 })
 export type DeploySpec = z.infer<typeof DeploySpec>
 
+/** An image from a Dockerfile in a git repository; or only a look at it, or at whether a registry takes a login. */
 export const BuildSpec = z.object({
   type: z.literal('build'),
-  source: z.object({ kind: z.literal('git'), url: z.string(), ref: z.string().nullable(), subdirectory: z.string().nullable() }),
-  /** Relative to the source. */
+  /** `inspect`: branches, and what the Dockerfile takes; builds nothing. `login`: tries `registry`. */
+  action: z.enum(['build', 'inspect', 'login']),
+  source: z.object({
+    url: z.string(),
+    /** Branch, tag or commit; null: the default branch. */
+    ref: z.string().nullable(),
+    subdirectory: z.string().nullable(),
+    /** Name of the secret that is the password for the git server. */
+    secret: z.string().nullable(),
+  }),
+  /** Relative to the subdirectory. */
   dockerfile: z.string(),
   target: z.string().nullable(),
   build_args: z.record(z.string(), z.string()),
-  /** Full names, `registry/repository:tag`. */
+  /** `host/repository`; null: it gets a local name only. */
+  image: z.string().nullable(),
+  /** Empty: one made of date and commit. */
   tags: z.array(z.string()),
   push: z.boolean(),
   no_cache: z.boolean(),
-  /** Says what would be built, and from which commit; builds nothing. */
-  dry_run: z.boolean(),
+  registry: z.string().nullable(),
   limits: ResourceAmounts,
 })
 export type BuildSpec = z.infer<typeof BuildSpec>
 
-/** `DesiredJob.secrets` of a build: logins (`{"host":{"username","password"}}`) of registries, and of the git server. */
-export const buildSecrets = { registries: 'registries', git: 'git' } as const
+/** Key of `DesiredJob.secrets` under which a build gets its logins: `{"<host>":{"username":…,"password":…}}`. No secret of a user is called so. */
+export const registriesSecret = '/registries'

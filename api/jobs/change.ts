@@ -8,7 +8,7 @@ import { type Ctx, projectWall } from '../context.ts'
 import { emitEvent } from '../events/emit.ts'
 import { notFound, Problem } from '../problem.ts'
 import { takeSeq } from '../sessions/desired.ts'
-import { placeAndNudge } from './create.ts'
+import { placeAndNudge, requireTypeScope } from './create.ts'
 import { isFinalJob, jobLifecycle } from './lifecycle.ts'
 import { getJob, jobForEvent } from './read.ts'
 import type { JobWithAttempts } from './schema.ts'
@@ -68,6 +68,7 @@ export async function cancelJob(ctx: Ctx, id: string): Promise<JobWithAttempts> 
 export async function retryJob(ctx: Ctx, id: string, options: { force: boolean }): Promise<JobWithAttempts> {
   await ctx.db.transaction(async tx => {
     const row = await lockJob(tx, ctx, id)
+    requireTypeScope(ctx, row.type)
     if (jobLifecycle[row.status].retry !== 'queued')
       throw new Problem('conflict', `The job is ${row.status}; it can be tried again once it is over.`)
     if (row.status === 'succeeded' && !options.force)
@@ -129,6 +130,7 @@ export async function requeue(tx: Tx, row: JobRow): Promise<void> {
 export async function deleteJob(ctx: Ctx, id: string): Promise<void> {
   const cluster = await ctx.db.transaction(async tx => {
     const row = await lockJob(tx, ctx, id)
+    requireTypeScope(ctx, row.type)
     const job = await jobForEvent(tx, id, ctx.origin)
     await recordAudit(tx, ctx, { action: 'job.delete', target: id, project: row.project_id })
     await emitEvent(tx, { type: 'job.deleted', project: row.project_id, data: { job } })

@@ -1,25 +1,38 @@
 /** One transaction writes the row, its audit and its event; then the queue is looked at, so that a job for which there is room goes at once. */
 import { and, eq, sql } from 'drizzle-orm'
 import { jobs, projects } from '#db/schema.ts'
-import { secretNamesOf } from '#protocol/job-spec.ts'
+import { type JobType, secretNamesOf } from '#protocol/job-spec.ts'
 import { recordAudit } from '../audit/record.ts'
-import { type Ctx, tokenActor } from '../context.ts'
+import { type Ctx, holds, tokenActor } from '../context.ts'
 import { emitEvent } from '../events/emit.ts'
 import { newId } from '../ids.ts'
 import { notFound, Problem } from '../problem.ts'
 import { requireSecrets } from '../secrets/service.ts'
+import { keptSpec } from './kept-spec.ts'
 import { neverRuns, placeJobs, waiting } from './queue.ts'
 import { jobForEvent } from './read.ts'
 import type { Job, JobCreate } from './schema.ts'
-import { buildJob } from './spec.ts'
+import { type BuiltJob, buildJob } from './spec.ts'
 
 /** Jobs of one project that may wait at one time. */
 export const longestQueue = 1_000
 const defaults = { timeout_seconds: 3600, grace_seconds: 10 }
 
 export async function createJob(ctx: Ctx, input: JobCreate): Promise<Job> {
+  requireTypeScope(ctx, input.type)
+  return enqueueJob(ctx, input, buildJob(input))
+}
+
+/** Types that act on what runs in a cluster need a scope that is in no preset. */
+export function requireTypeScope(ctx: Ctx, type: JobType): void {
+  if ((type === 'manifest' || type === 'deploy') && !holds(ctx.actor, 'manifests'))
+    throw new Problem('forbidden', 'This token lacks the scope manifests.')
+}
+
+/** Queues a job that has been put into the agent's words. */
+export async function enqueueJob(ctx: Ctx, input: JobWords, built: BuiltJob): Promise<Job> {
   const actor = tokenActor(ctx)
-  const built = buildJob(input)
+  const spec = await keptSpec(ctx.config, actor.project, built.spec)
   const placement = {
     ...(input.cluster ? { cluster: input.cluster } : {}),
     ...(input.selector ? { selector: input.selector } : {}),
@@ -41,7 +54,7 @@ export async function createJob(ctx: Ctx, input: JobCreate): Promise<Job> {
       created_by: actor.token,
       name: input.name ?? null,
       type: input.type,
-      spec: built.spec,
+      spec,
       labels: input.labels ?? {},
       resources_given: built.resources,
       ...built.takes,
@@ -61,12 +74,16 @@ export async function createJob(ctx: Ctx, input: JobCreate): Promise<Job> {
   return created
 }
 
+/** What is common to all types of what was asked. */
+export type JobWords = Pick<JobCreate, 'type'> & Partial<Omit<Extract<JobCreate, { type: 'run' }>, 'type'>>
+
 /** Gives waiting jobs their places and tells the agents. */
 export async function placeAndNudge(ctx: Pick<Ctx, 'db' | 'origin' | 'tunnel'>): Promise<void> {
   for (const cluster of await placeJobs(ctx)) await ctx.tunnel.nudge(cluster)
 }
 
-function secretPointer(input: JobCreate, name: string): string {
+function secretPointer(input: JobWords, name: string): string {
+  if (input.type === 'build') return '/git/secret'
   const variable = Object.entries(input.secret_env ?? {}).find(([, secret]) => secret === name)?.[0]
   return variable ? `/secret_env/${variable}` : ''
 }

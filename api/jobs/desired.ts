@@ -5,6 +5,7 @@ import { jobs } from '#db/schema.ts'
 import { type DesiredJob, secretNamesOf } from '#protocol/job-spec.ts'
 import type { ApiConfig } from '../config.ts'
 import { openSecrets } from '../secrets/service.ts'
+import { openedSpec } from './kept-spec.ts'
 import type { JobRow } from './view.ts'
 
 export interface DesiredJobRow {
@@ -46,7 +47,7 @@ async function desiredJob(db: Sql, config: ApiConfig, row: JobRow): Promise<Desi
     project: row.project_id,
     user: row.user_id,
     labels: row.labels,
-    ...(state === 'finished' ? {} : { spec: row.spec }),
+    ...(state === 'finished' ? {} : { spec: await openedSpec(config, row.project_id, row.spec) }),
     ...(names.length > 0 ? { secrets: await openSecrets(db, config, row.project_id, names) } : {}),
     timeout_ms: row.timeout_seconds * 1000,
     grace_ms: row.grace_seconds * 1000,

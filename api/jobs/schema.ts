@@ -3,6 +3,9 @@ import { z } from '@hono/zod-openapi'
 import { JobProgress, JobResource, jobCauses, jobTypes } from '#protocol/job-spec.ts'
 import { Labels, printable, Resources } from '../sessions/schema.ts'
 import { jobStatuses } from './lifecycle.ts'
+import { BuildFields } from './specs/build.ts'
+import { DeployFields } from './specs/deploy.ts'
+import { ManifestFields } from './specs/manifest.ts'
 import { RunFields } from './specs/run.ts'
 
 const day = 86_400
@@ -48,7 +51,12 @@ export const jobFields = {
 
 /** One member per type: its own fields in `specs/`, those of all types from here. */
 export const JobCreate = z
-  .discriminatedUnion('type', [z.strictObject({ type: z.literal('run'), ...RunFields, ...jobFields }).openapi('RunCreate')])
+  .discriminatedUnion('type', [
+    z.strictObject({ type: z.literal('run'), ...RunFields, ...jobFields }).openapi('RunCreate'),
+    z.strictObject({ type: z.literal('build'), ...BuildFields, ...jobFields }).openapi('BuildCreate'),
+    z.strictObject({ type: z.literal('deploy'), ...DeployFields, ...jobFields }).openapi('DeployCreate'),
+    z.strictObject({ type: z.literal('manifest'), ...ManifestFields, ...jobFields }).openapi('ManifestCreate'),
+  ])
   .openapi('JobCreate')
 export type JobCreate = z.infer<typeof JobCreate>
 

@@ -3,6 +3,9 @@ import { type JobSpec, maxJobSpec } from '#protocol/job-spec.ts'
 import { Problem } from '../problem.ts'
 import { amounts } from '../sessions/spec.ts'
 import type { JobCreate } from './schema.ts'
+import { buildSpec } from './specs/build.ts'
+import { deploySpec } from './specs/deploy.ts'
+import { manifestSpec } from './specs/manifest.ts'
 import { runSpec } from './specs/run.ts'
 
 export interface BuiltJob {
@@ -28,5 +31,11 @@ function specOf(input: JobCreate, limits: ReturnType<typeof amounts>): JobSpec {
   switch (input.type) {
     case 'run':
       return runSpec(input, limits)
+    case 'build':
+      return buildSpec(input, limits)
+    case 'deploy':
+      return deploySpec(input)
+    case 'manifest':
+      return manifestSpec(input)
   }
 }

@@ -1,6 +1,7 @@
 /** Row -> the JSON of a job. What is not known is said: one on an offline cluster is as it was last heard of, with a reason that says so. */
 import type { InferSelectModel } from 'drizzle-orm'
 import type { job_attempts, jobs } from '#db/schema.ts'
+import { shownSpec } from './kept-spec.ts'
 import { isFinalJob } from './lifecycle.ts'
 import type { Job, JobWithAttempts } from './schema.ts'
 
@@ -21,7 +22,6 @@ const seconds = (ms: number | null) => (ms === null ? null : Math.round(ms) / 10
 export function jobView(row: JobRow, around: JobAround): Job {
   const over = isFinalJob(row.status)
   const offline = !over && row.cluster_id !== null && !around.online
-  const { type: _, ...spec } = row.spec
   return {
     id: row.id,
     object: 'job',
@@ -41,7 +41,7 @@ export function jobView(row: JobRow, around: JobAround): Job {
     labels: row.labels,
     limits: row.resources_given,
     timeout_seconds: row.timeout_seconds,
-    spec,
+    spec: shownSpec(row.spec),
     progress: row.progress,
     resources: row.resources,
     result: row.result,

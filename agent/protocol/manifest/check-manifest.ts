@@ -11,7 +11,6 @@ import { Findings, isObject, type JsonObject } from './rules.ts'
 export interface ManifestObject {
   kind: Kind
   name: string
-  namespace: string
   /** Hardened and complete: this is what is sent. */
   body: JsonObject
 }
@@ -21,7 +20,8 @@ export type CheckedManifest = { ok: true; objects: ManifestObject[] } | { ok: fa
 const mostObjects = 100
 const reserved = new Set(['ConfigMap/kube-root-ca.crt', 'Service/kubernetes'])
 
-export function checkManifest(text: string, { namespace }: { namespace: string }): CheckedManifest {
+/** `namespace` null: not known yet; then none may be written. */
+export function checkManifest(text: string, { namespace }: { namespace: string | null }): CheckedManifest {
   const parsed = parseText(text)
   const findings = new Findings()
   const found = parsed.documents.flatMap(({ index, value }) => unfold(value, [index], findings))
@@ -52,7 +52,7 @@ function unfold(value: unknown, path: Path, findings: Findings): Found[] {
   return value.items.flatMap((item, at) => unfold(item, [...path, 'items', at], findings))
 }
 
-function checkObject(value: unknown, path: Path, namespace: string, findings: Findings): ManifestObject[] {
+function checkObject(value: unknown, path: Path, namespace: string | null, findings: Findings): ManifestObject[] {
   if (!isObject(value)) {
     findings.tell(path, 'must be an object')
     return []
@@ -73,7 +73,7 @@ function checkObject(value: unknown, path: Path, namespace: string, findings: Fi
   const name = isObject(cleaned.metadata) ? cleaned.metadata.name : undefined
   if (typeof name !== 'string') return []
   if (reserved.has(`${kind.kind}/${name}`)) findings.tell([...path, 'metadata', 'name'], 'is the cluster’s own')
-  return [{ kind, name, namespace, body: harden(cleaned, kind, namespace) }]
+  return [{ kind, name, body: harden(cleaned, kind, namespace) }]
 }
 
 const accepted = [...new Set(kinds.map(({ kind }) => kind))].join(', ')

@@ -5,10 +5,10 @@
 import type { Kind } from './kinds.ts'
 import { isObject, type Json, type JsonObject } from './rules.ts'
 
-export function harden(body: JsonObject, kind: Kind, namespace: string): JsonObject {
+export function harden(body: JsonObject, kind: Kind, namespace: string | null): JsonObject {
   const { status: _, ...rest } = structuredClone(body)
   const metadata = isObject(rest.metadata) ? (rest.metadata as JsonObject) : {}
-  const object: JsonObject = { ...rest, metadata: { ...metadata, namespace } }
+  const object: JsonObject = { ...rest, metadata: { ...metadata, ...(namespace !== null && { namespace }) } }
   if (kind.kind === 'Service' && isObject(object.spec)) named(object.spec as JsonObject)
   if (!kind.podSpec) return object
   let spec: Json | undefined = object

@@ -214,7 +214,7 @@ export function findKind(apiVersion: unknown, kind: unknown): Kind | undefined {
 }
 
 /** Rule for a whole object of this kind. */
-export function objectRule({ apiVersion, kind, rest, need }: Kind, namespace: string): Rule {
+export function objectRule({ apiVersion, kind, rest, need }: Kind, namespace: string | null): Rule {
   return fields(
     {
       apiVersion: only(apiVersion, 'there is no other'),

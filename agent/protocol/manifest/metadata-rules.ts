@@ -1,5 +1,5 @@
 /** Names, labels and annotations. Labels and annotations steer controllers and admission of other programs: prefixes are on a list, too. */
-import { fields, names, never, type Rule, record, text } from './rules.ts'
+import { fields, names, never, only, type Rule, record, text } from './rules.ts'
 
 const word = '[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?'
 /** Prefixes that only describe. What is ours (`porthole.dev/`, managed-by) is not among them. */
@@ -14,15 +14,15 @@ export const labels: Rule = record(
 )
 export const annotations: Rule = record(text({ max: 16_384 }), { key: annotationKey, max: 60 })
 
-/** `namespace`: the only one that may be written. */
-export function metadata(namespace: string): Rule {
+/** `namespace`: the only one that may be written; null: none. */
+export function metadata(namespace: string | null): Rule {
   return fields(
     {
       name: names.subdomain,
-      namespace: text({
-        match: new RegExp(`^${namespace}$`),
-        say: `must be ${namespace}, or left out: this job acts nowhere else`,
-      }),
+      namespace:
+        namespace === null
+          ? never('must be left out: the job says in which namespace all of it goes')
+          : only(namespace, 'this job acts nowhere else; it may be left out'),
       labels,
       annotations,
       generateName: never('give it a name: what has none cannot be found again'),
