@@ -64,6 +64,13 @@ export const pages: readonly PageEntry[] = [
     load: async () => (await import('./pages/session/session-page.tsx')).SessionPage,
   }),
   page({
+    path: '/terminals/:id',
+    title: 'Terminal',
+    under: '/sessions',
+    fill: true,
+    load: async () => (await import('./terminal/terminal-page.tsx')).TerminalPage,
+  }),
+  page({
     path: '/wall',
     title: 'Wall',
     nav: { label: 'Wall', icon: 'wall', scope: 'sessions:connect', group: 'work', lead: true },

@@ -13,6 +13,7 @@ import type { AuditRecord, Cluster, Link, LiveEvent, Me, Project, Session, Templ
 import { type Body, empty, image, json, list, problem, readBody } from './answers.ts'
 import { fakeLinks } from './fake-links.ts'
 import { fakeTenants } from './fake-tenants.ts'
+import { type FakeTerminal, fakeTerminals } from './fake-terminals.ts'
 import { fakeViewers } from './fake-viewers.ts'
 import { fakeVolumes } from './fake-volumes.ts'
 import { plainPicture, type RfbDouble, serveRfb } from './rfb-double.ts'
@@ -47,6 +48,7 @@ export interface FakeApi {
     string,
     { rfb: RfbDouble; viewer: string; role: string; link: string | null; close: (code: number, reason: string) => void }[]
   >
+  terminals: { all: Map<string, FakeTerminal>; make: (session: string) => FakeTerminal }
   /** Requests by `METHOD path`, in order. */
   calls: string[]
   /** Answers with this instead: `GET /v1/sessions` -> 500. */
@@ -98,6 +100,7 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
   const tenants = fakeTenants(state, nextId)
   const volumes = fakeVolumes(state, nextId)
   const viewers = fakeViewers({ state, screens, tellSession: session => tellSession(session) })
+  const terminals = fakeTerminals(tickets, nextId)
   const links = fakeLinks({ state, screens, tickets, nextId })
 
   function tell(type: string, more: Partial<LiveEvent>): void {
@@ -149,6 +152,7 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
     if (kind === 'sessions' && (verb === 'viewers' || verb === 'control')) return viewers(id, verb, body, response)
     if (kind === 'sessions' && verb === 'links') return links.owned(request.method ?? 'GET', id, part, body, response)
     if (kind === 'sessions') return sessions(request.method ?? 'GET', id, verb, url, body, response)
+    if (kind === 'terminals') return terminals.answer(request.method ?? 'GET', id, verb, url, body, response)
     if (kind === 'clusters') return clusters(request.method ?? 'GET', id, verb, body, response)
     if (kind === 'tokens') return tenants.tokens(request.method ?? 'GET', id, verb, url, body, response)
     if (kind === 'projects') return tenants.projects(request.method ?? 'GET', id, url, body, response)
@@ -306,6 +310,12 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
     const grant = tickets.get(ticket)
     tickets.delete(ticket)
     calls.push(`WS ${request.url}`)
+    const terminal = grant?.role === 'terminal' && !isCut ? terminals.all.get(grant.session) : undefined
+    const wanted = new URL(request.url ?? '/', 'http://x')
+    if (terminal && wanted.pathname === terminal.view.url) {
+      const offset = wanted.searchParams.get('offset')
+      return sockets.handleUpgrade(request, socket, head, ws => terminal.serve(ws, offset === null ? null : Number(offset)))
+    }
     if (!grant || request.url !== `/v1/sessions/${grant.session}/vnc` || isCut)
       return void socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n')
     sockets.handleUpgrade(request, socket, head, ws => {
@@ -336,6 +346,7 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
     tellSession,
     tellCluster,
     screens,
+    terminals,
     calls,
     faults,
     cut(on) {

@@ -3,6 +3,7 @@ import type { Cluster, CreateSession, List, LiveEvent, Me, Scheduling, Session, 
 import { type ClientParts, createHttp } from './http.ts'
 import { linkCalls } from './links.ts'
 import { tenantCalls } from './tenants.ts'
+import { terminalCalls } from './terminals.ts'
 import { viewerCalls } from './viewers.ts'
 import { volumeCalls } from './volumes.ts'
 
@@ -26,6 +27,7 @@ export function createApi(parts: ClientParts) {
     ...tenantCalls(http),
     ...viewerCalls(http),
     ...volumeCalls(http),
+    ...terminalCalls(http),
     login: (secret: string) => maybe('/v1/auth/login', { method: 'POST', body: { token: secret } }),
     logout: () => maybe('/v1/auth/logout', { method: 'POST' }),
     me: (signal?: AbortSignal) => json<Me>('/v1/me', { ...(signal ? { signal } : {}) }),

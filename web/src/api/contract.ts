@@ -19,6 +19,7 @@ import type {
 } from '../../../api/projects/schema.ts'
 import type { Session as ApiSession, SessionCreate } from '../../../api/sessions/schema.ts'
 import type { Template as ApiTemplate } from '../../../api/templates/schema.ts'
+import type { Terminal as ApiTerminal, TerminalCreate as ApiTerminalCreate } from '../../../api/terminals/schema.ts'
 import type { Token as ApiToken, TokenCreate as ApiTokenCreate } from '../../../api/tokens/schema.ts'
 import type {
   Control as ApiControl,
@@ -62,6 +63,8 @@ export type Viewer = z.infer<typeof ApiViewer>
 export type Control = z.infer<typeof ApiControl>
 export type ControlChange = ApiControlChange
 export type ViewerList = z.infer<typeof ApiViewerList>
+export type Terminal = ApiTerminal
+export type TerminalCreate = z.input<typeof ApiTerminalCreate>
 
 export interface Ticket {
   ticket: string

@@ -72,7 +72,7 @@ export function CodeBlock({ code, label }: { code: string; label: string }) {
   )
 }
 
-async function copyText(text: string): Promise<boolean> {
+export async function copyText(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text)
     return true

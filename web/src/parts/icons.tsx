@@ -52,6 +52,8 @@ const paths = {
   upload: 'M10 12.5V3M6 6.5l4-4 4 4M3.5 16.5h13',
   projects: 'M3 5.5h5l1.5 2H17v8.5H3z',
   audit: 'M5 2.8h7.5L16 6.3v10.9H5zM12.2 3v3.6h3.6M7.5 9.5h5.5M7.5 12h5.5M7.5 14.5h3',
+  terminal: 'M2.5 4h15v12h-15zM5.5 7.5L8 10l-2.5 2.5M9.5 12.5h4',
+  up: 'M5 12l5-5 5 5',
   api: 'M7 5L2.5 10 7 15M13 5l4.5 5-4.5 5',
 } as const
 

@@ -19,6 +19,7 @@ import { StatusBadge } from '../../parts/status-badge.tsx'
 import { Tabs } from '../../parts/tabs.tsx'
 import { Link } from '../../router.tsx'
 import { recall, remember } from '../../shell/theme.ts'
+import { TerminalTab } from '../../terminal/terminal-tab.tsx'
 import { useAsked, useClusters } from '../sessions/catalogue.ts'
 import { sessionActions } from '../sessions/session-actions.ts'
 import { menuFor } from '../sessions/session-card.tsx'
@@ -32,7 +33,7 @@ import { Stage } from './stage.tsx'
 import { isOwner } from './viewer-words.ts'
 import { ViewersTab } from './viewers-tab.tsx'
 
-type TabKey = 'connect' | 'viewers' | 'history' | 'logs' | 'details'
+type TabKey = 'connect' | 'viewers' | 'history' | 'logs' | 'terminal' | 'details'
 
 export function SessionPage({ id, me }: { id: string; me: Me }) {
   const { api, live } = useApp()
@@ -167,6 +168,7 @@ function OpenSession({ session, me }: { session: Session; me: Me }) {
               ...(session.headless ? [] : [{ key: 'viewers' as const, label: 'Viewers' }]),
               { key: 'history', label: 'History' },
               { key: 'logs', label: 'Logs' },
+              ...(allows(me, 'exec') ? [{ key: 'terminal' as const, label: 'Terminal' }] : []),
               { key: 'details', label: 'Details' },
             ]}
           >
@@ -174,6 +176,7 @@ function OpenSession({ session, me }: { session: Session; me: Me }) {
             {tab === 'viewers' && <ViewersTab session={session} mine={mine} owner={owner} />}
             {tab === 'history' && <HistoryTab session={session} />}
             {tab === 'logs' && <LogsTab session={session} />}
+            {tab === 'terminal' && <TerminalTab session={session} />}
             {tab === 'details' && <DetailsTab session={session} clusterName={clusterName} />}
           </Tabs>
         </aside>
