@@ -1,6 +1,6 @@
 /** Sessions as pods: fills the Runtime port. The parts do the work; here they meet, and here their lives begin and end. */
 import type { KubeConfig } from '@kubernetes/client-node'
-import { type Clock, within } from '#agent/clock.ts'
+import { type Clock, sleep, within } from '#agent/clock.ts'
 import { type Log, whatFailed } from '#agent/log.ts'
 import { askHost, dialBytes, dialMessages } from '../host-door.ts'
 import type { JobRuntime } from '../job-runtime.ts'
@@ -39,6 +39,8 @@ const stepMs = 55_000
 /** What the first look and the first probe may take before we go on without. */
 const firstLookMs = 30_000
 const lastWordsMs = 3_000
+const probeAgainMs = 60_000
+const probeAgainCapMs = 600_000
 
 export async function createKubernetesRuntime(options: KubernetesRuntimeOptions): Promise<KubernetesRuntime> {
   const runtime = new KubernetesRuntime(options)
@@ -109,11 +111,12 @@ export class KubernetesRuntime implements Runtime {
   /** Resolves when all pods have been seen once and the probe is done, or takes too long to wait for. */
   async open(): Promise<void> {
     const { clock, settings } = this.options
-    const probing = settings.selfTest === 'off' ? Promise.resolve() : this.runProbe()
-    this.background = Promise.allSettled([this.book.run(this.life.signal), probing])
+    const first = Promise.withResolvers<void>()
+    const probing = settings.selfTest === 'off' ? Promise.resolve() : this.probeUntilKnown(first.resolve)
+    this.background = Promise.allSettled([this.book.run(this.life.signal), probing.finally(first.resolve)])
     const late = () => new Error('the API server does not answer')
     await within(clock, firstLookMs, this.book.pods.ready, late)
-    await within(clock, firstLookMs, probing, late).catch(() => {})
+    await within(clock, firstLookMs, first.promise, late).catch(() => {})
   }
 
   async capabilities() {
@@ -234,6 +237,16 @@ export class KubernetesRuntime implements Runtime {
       .then(patched => this.book.pods.put(patched))
       .catch(error => this.options.log.warn('a pod could not be given up', { pod: name, error: whatFailed(error) }))
       .finally(() => this.condemning.delete(uid!))
+  }
+
+  /** What could not be found out (an image on its way for minutes, a full quota) is tried again, more and more seldom. */
+  private async probeUntilKnown(tried: () => void): Promise<void> {
+    for (let tries = 1; !this.life.signal.aborted; tries++) {
+      await this.runProbe()
+      tried()
+      if (this.probe === null || this.probe.enforced !== null) return
+      await sleep(this.options.clock, Math.min(probeAgainCapMs, probeAgainMs * tries), this.life.signal)
+    }
   }
 
   private async runProbe(): Promise<void> {
