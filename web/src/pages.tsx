@@ -77,6 +77,19 @@ export const pages: readonly PageEntry[] = [
     load: async () => (await import('./pages/wall/wall-page.tsx')).WallPage,
   }),
   page({
+    path: '/jobs',
+    title: 'Jobs',
+    nav: { label: 'Jobs', icon: 'jobs', scope: 'jobs:read', group: 'work', lead: true },
+    load: async () => (await import('./pages/jobs/jobs-page.tsx')).JobsPage,
+  }),
+  page({
+    path: '/jobs/:id',
+    title: '',
+    under: '/jobs',
+    fill: true,
+    load: async () => (await import('./pages/jobs/job-page.tsx')).JobPage,
+  }),
+  page({
     path: '/volumes',
     title: 'Volumes',
     nav: { label: 'Volumes', icon: 'volumes', scope: 'sessions:read', group: 'work' },

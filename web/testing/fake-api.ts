@@ -9,8 +9,21 @@ import type { AddressInfo } from 'node:net'
 import { extname, join, normalize } from 'node:path'
 import type { PNG } from 'pngjs'
 import { WebSocketServer } from 'ws'
-import type { AuditRecord, Cluster, Link, LiveEvent, Me, Project, Session, Template, Token, Volume } from '../src/api/contract.ts'
+import type {
+  AuditRecord,
+  Cluster,
+  Job,
+  Link,
+  LiveEvent,
+  Me,
+  Project,
+  Session,
+  Template,
+  Token,
+  Volume,
+} from '../src/api/contract.ts'
 import { type Body, empty, image, json, list, problem, readBody } from './answers.ts'
+import { type FakeJobs, fakeJobs } from './fake-jobs.ts'
 import { fakeLinks } from './fake-links.ts'
 import { fakeTenants } from './fake-tenants.ts'
 import { type FakeTerminal, fakeTerminals } from './fake-terminals.ts'
@@ -30,6 +43,8 @@ export interface FakeState {
   pictures: Map<string, PNG>
   logs: Map<string, string>
   volumes: Map<string, Volume>
+  jobs: Map<string, Job>
+  jobLogs: Map<string, string>
   /** What was uploaded, by volume. */
   archives: Map<string, Buffer>
   /** By secret. */
@@ -43,6 +58,7 @@ export interface FakeApi {
   /** Changes a session (or cluster) and tells of it, as the API would. */
   tellSession: (session: Session, type?: string) => void
   tellCluster: (cluster: Cluster) => void
+  jobs: Pick<FakeJobs, 'tellJob' | 'write' | 'cut'>
   /** Screens that are open now, by session. */
   screens: Map<
     string,
@@ -97,6 +113,7 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
   let counter = 0
   const nextId = (prefix: string) => `${prefix}_${Date.now().toString(36)}${String(++counter).padStart(6, '0')}`
 
+  const jobs = fakeJobs({ state, nextId, tell: (type, more) => tell(type, more) })
   const tenants = fakeTenants(state, nextId)
   const volumes = fakeVolumes(state, nextId)
   const viewers = fakeViewers({ state, screens, tellSession: session => tellSession(session) })
@@ -155,6 +172,7 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
     if (kind === 'terminals') return terminals.answer(request.method ?? 'GET', id, verb, url, body, response)
     if (kind === 'clusters') return clusters(request.method ?? 'GET', id, verb, body, response)
     if (kind === 'tokens') return tenants.tokens(request.method ?? 'GET', id, verb, url, body, response)
+    if (kind === 'jobs') return jobs.answer(request, url, id, verb, body, response)
     if (kind === 'projects') return tenants.projects(request.method ?? 'GET', id, url, body, response)
     if (kind === 'audit') return tenants.audit(url, request.headers.accept ?? '', response)
     return problem(response, 404, 'not_found')
@@ -345,6 +363,7 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
     secret,
     tellSession,
     tellCluster,
+    jobs,
     screens,
     terminals,
     calls,

@@ -2,6 +2,7 @@
 import type { PNG } from 'pngjs'
 import type { Cluster, Link, Me, Session, Template, Volume } from '../src/api/contract.ts'
 import type { FakeState } from './fake-api.ts'
+import { sampleJobLog, sampleJobs } from './sample-jobs.ts'
 import { sampleAudit, sampleProjects, sampleTokens } from './sample-tenants.ts'
 
 const gib = 1024 ** 3
@@ -376,6 +377,8 @@ export function sampleState(now: number, pictures: readonly PNG[] = []): FakeSta
     links: new Map(sampleLinks(now)),
     volumes: new Map(sampleVolumes(now).map(one => [one.id, one])),
     archives: new Map(),
+    jobs: new Map(sampleJobs(now).map(one => [one.id, one])),
+    jobLogs: new Map([['job_01run', sampleJobLog()]]),
   }
 }
 

@@ -124,6 +124,17 @@ const scenes: readonly Scene[] = [
       await page.getByRole('button', { name: 'Give control' }).click()
     },
   },
+  { name: 'jobs', path: '/jobs' },
+  { name: 'jobs-empty', path: '/jobs', before: api => api.state.jobs.clear() },
+  { name: 'job', path: '/jobs/job_01run' },
+  {
+    name: 'job-search',
+    path: '/jobs/job_01run',
+    act: async page => page.getByLabel('Search the log').fill('suite 1'),
+  },
+  { name: 'job-manifest', path: '/jobs/job_07man' },
+  { name: 'job-queued', path: '/jobs/job_02wait' },
+  { name: 'job-new', path: '/jobs', act: press('New job') },
   { name: 'volumes', path: '/volumes' },
   { name: 'volumes-empty', path: '/volumes', before: api => api.state.volumes.clear() },
   { name: 'volume-new', path: '/volumes', act: press('New volume') },

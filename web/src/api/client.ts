@@ -1,6 +1,7 @@
 /** Every call the dashboard makes, one file per resource beside this one where there are many. */
 import type { Cluster, CreateSession, List, LiveEvent, Me, Scheduling, Session, Template, Ticket } from './contract.ts'
 import { type ClientParts, createHttp } from './http.ts'
+import { jobCalls } from './jobs.ts'
 import { linkCalls } from './links.ts'
 import { tenantCalls } from './tenants.ts'
 import { terminalCalls } from './terminals.ts'
@@ -23,6 +24,7 @@ export function createApi(parts: ClientParts) {
   const cluster = (id: string, rest = '') => `/v1/clusters/${encodeURIComponent(id)}${rest}`
 
   return {
+    ...jobCalls(http),
     ...linkCalls(http),
     ...tenantCalls(http),
     ...viewerCalls(http),

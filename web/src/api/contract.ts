@@ -6,6 +6,7 @@ import type { z } from 'zod'
 import type { AuditRecord as ApiAuditRecord } from '../../../api/audit/routes.ts'
 import type { Me as ApiMe } from '../../../api/auth/schema.ts'
 import type { Cluster as ApiCluster, Enrollment as ApiEnrollment } from '../../../api/clusters/schema.ts'
+import type { Job as ApiJob, JobCreate as ApiJobCreate, JobWithAttempts as ApiJobWithAttempts } from '../../../api/jobs/schema.ts'
 import type {
   Link as ApiLink,
   LinkCreate as ApiLinkCreate,
@@ -58,6 +59,11 @@ export type SharedSession = z.infer<typeof ApiSharedSession>
 export type Volume = ApiVolume
 export type VolumeCreate = z.input<typeof ApiVolumeCreate>
 
+export type Job = ApiJob
+export type JobStatus = Job['status']
+export type JobWithAttempts = ApiJobWithAttempts
+export type JobCreate = z.input<typeof ApiJobCreate>
+
 /** Somebody who has a screen open. */
 export type Viewer = z.infer<typeof ApiViewer>
 export type Control = z.infer<typeof ApiControl>
@@ -91,6 +97,8 @@ export interface LiveEvent {
   session_id?: string | null
   cluster?: Cluster | null
   cluster_id?: string | null
+  job?: Job | null
+  job_id?: string | null
   [more: string]: unknown
 }
 

@@ -1,5 +1,5 @@
 /** The live model of everything on the page: objects, link state and recent events, fed by one event stream. */
-import type { Cluster, LiveEvent, Session } from '../api/contract.ts'
+import type { Cluster, Job, LiveEvent, Session } from '../api/contract.ts'
 import { type Entities, gone, noEntities, told } from './entities.ts'
 import { type EventStream, type LinkState, openEventStream } from './event-stream.ts'
 import { createStore, type Store } from './observable.ts'
@@ -7,6 +7,7 @@ import { createStore, type Store } from './observable.ts'
 export interface Live {
   sessions: Store<Entities<Session>>
   clusters: Store<Entities<Cluster>>
+  jobs: Store<Entities<Job>>
   link: Store<LinkState>
   /** Newest last, bounded. */
   events: Store<readonly LiveEvent[]>
@@ -20,13 +21,14 @@ const keptEvents = 500
 export function createLive(parts: { fetch: typeof fetch; onSignedOut: () => void }): Live {
   const sessions = createStore(noEntities<Session>())
   const clusters = createStore(noEntities<Cluster>())
+  const jobs = createStore(noEntities<Job>())
   const link = createStore<LinkState>({ phase: 'connecting', attempt: 1 })
   const events = createStore<readonly LiveEvent[]>([])
   const resync = createStore(0)
   let hadGap = false
 
   function onEvent(event: LiveEvent) {
-    applyEvent(event, sessions, clusters)
+    applyEvent(event, sessions, clusters, jobs)
     events.update(list => [...list.slice(1 - keptEvents), event])
   }
 
@@ -49,13 +51,19 @@ export function createLive(parts: { fetch: typeof fetch; onSignedOut: () => void
     document.addEventListener('visibilitychange', wake, { signal })
   }
 
-  return { sessions, clusters, link, events, resync, start }
+  return { sessions, clusters, jobs, link, events, resync, start }
 }
 
 /** Exported for its test: which object an event speaks of. */
-export function applyEvent(event: LiveEvent, sessions: Store<Entities<Session>>, clusters: Store<Entities<Cluster>>): void {
+export function applyEvent(
+  event: LiveEvent,
+  sessions: Store<Entities<Session>>,
+  clusters: Store<Entities<Cluster>>,
+  jobs: Store<Entities<Job>>,
+): void {
   const [kind, happened] = event.type.split('.')
   if (kind === 'session') applyTo(sessions, happened, event.session, event.session_id)
+  if (kind === 'job') applyTo(jobs, happened, event.job, event.job_id)
   if (kind === 'cluster') applyTo(clusters, happened, event.cluster, event.cluster_id)
 }
 

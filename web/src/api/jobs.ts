@@ -1,0 +1,33 @@
+/** Work with an end. */
+import type { Job, JobCreate, JobWithAttempts, List } from './contract.ts'
+import type { Http } from './http.ts'
+
+export interface JobFilter {
+  /** Comma separated; also `active` and `ended`. */
+  status?: string
+  type?: string
+  cluster?: string
+}
+
+export function jobCalls({ send, json, maybe }: Http) {
+  const job = (id: string, rest = '') => `/v1/jobs/${encodeURIComponent(id)}${rest}`
+  return {
+    jobs: (filter: JobFilter, cursor: string | null, signal: AbortSignal) =>
+      json<List<Job>>('/v1/jobs', { query: { ...filter, cursor, limit: 50 }, signal }),
+    job: (id: string, signal?: AbortSignal) => json<JobWithAttempts>(job(id), { ...(signal ? { signal } : {}) }),
+    createJob: (body: JobCreate, wait = 0) =>
+      json<Job>('/v1/jobs', { method: 'POST', body, ...(wait > 0 ? { headers: { prefer: `wait=${wait}` } } : {}) }),
+    cancelJob: (id: string) => json<JobWithAttempts>(job(id, '/cancel'), { method: 'POST' }),
+    retryJob: (id: string, force: boolean) => json<JobWithAttempts>(job(id, '/retry'), { method: 'POST', body: { force } }),
+    deleteJob: (id: string) => maybe(job(id), { method: 'DELETE' }),
+    /** Server-sent events; `lastEventId` goes on where an earlier answer broke off. */
+    followJobLog: (id: string, attempt: number, lastEventId: string | null, signal: AbortSignal) =>
+      send(job(id, '/logs'), {
+        query: { attempt, follow: true },
+        headers: { accept: 'text/event-stream', ...(lastEventId ? { 'last-event-id': lastEventId } : {}) },
+        signal,
+      }),
+    jobLog: async (id: string, attempt: number, signal: AbortSignal): Promise<Blob> =>
+      (await send(job(id, '/logs'), { query: { attempt }, headers: { accept: 'text/plain' }, signal })).blob(),
+  }
+}
