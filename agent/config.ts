@@ -1,4 +1,5 @@
 /** The agent's settings, read once from the environment; every fault is told, not only the first. */
+import { join } from 'node:path'
 import { z } from 'zod'
 import { defaultPolicy, type Policy } from './policy.ts'
 
@@ -32,6 +33,9 @@ const Environment = z.object({
   PORTHOLE_MAX_STREAMS: count(1, 65_536).default(defaultPolicy.maxStreams),
   PORTHOLE_MAX_TERMINALS: count(0, 10_000).default(defaultPolicy.maxTerminals),
   PORTHOLE_ALLOW_MASS_DELETE: flag.default(false),
+  /** Where recordings are kept; absent: in DATA_DIR of a local agent, and none in a cluster. */
+  PORTHOLE_RECORDINGS_DIR: z.string().min(1).optional(),
+  PORTHOLE_MAX_RECORDING_MIB: count(1, 1_048_576).default(1024),
   /** For a supervisor that restarts us: exit after so many seconds without a link. */
   PORTHOLE_EXIT_WITHOUT_LINK_SECONDS: count(10, 86_400).optional(),
   /** Answers a supervisor's probes there; absent: no port at all. */
@@ -44,6 +48,8 @@ export interface AgentConfig {
   runtime: 'local' | 'kubernetes'
   dataDir: string
   policy: Policy
+  /** Folder null: this agent does not record. */
+  recordings: { folder: string | null; maxBytes: number }
   giveUpAfterMs: number | null
   healthPort: number | null
 }
@@ -84,6 +90,10 @@ export function readConfig(environment: Record<string, string | undefined>): Age
       maxStreams: env.PORTHOLE_MAX_STREAMS,
       maxTerminals: env.PORTHOLE_MAX_TERMINALS,
       allowMassDelete: env.PORTHOLE_ALLOW_MASS_DELETE,
+    },
+    recordings: {
+      folder: env.PORTHOLE_RECORDINGS_DIR ?? (env.PORTHOLE_RUNTIME === 'local' ? join(env.DATA_DIR, 'recordings') : null),
+      maxBytes: env.PORTHOLE_MAX_RECORDING_MIB * 2 ** 20,
     },
     giveUpAfterMs: env.PORTHOLE_EXIT_WITHOUT_LINK_SECONDS === undefined ? null : env.PORTHOLE_EXIT_WITHOUT_LINK_SECONDS * 1000,
     healthPort: env.PORTHOLE_HEALTH_PORT ?? null,

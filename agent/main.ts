@@ -11,6 +11,7 @@ import { type AgentConfig, ConfigError, readConfig } from './config.ts'
 import { serveHealth } from './health.ts'
 import { EnrolError } from './identity.ts'
 import { createLog, whatFailed } from './log.ts'
+import { withRecordings } from './recordings/recording-runtime.ts'
 import type { OpenedRuntime } from './runtimes/opened-runtime.ts'
 import { StateError } from './sessions/agent-memory.ts'
 import { fileStore } from './sessions/state-file.ts'
@@ -33,9 +34,14 @@ async function main(): Promise<number> {
   // First of all: an agent that stands by, or waits for its cluster, is alive.
   const health = config.healthPort === null ? null : await serveHealth({ port: config.healthPort, ready: () => linked() })
   let opened: OpenedRuntime | null = null
+  let endRecordings = async () => {}
   try {
     opened = await openRuntime(config, stop.signal)
-    const { runtime, keyStore, stateStore, lost } = opened
+    const { keyStore, stateStore, lost } = opened
+    const { folder, maxBytes } = config.recordings
+    const recording = folder === null ? null : await withRecordings(opened.runtime, { folder, maxBytes, clock: systemClock, log })
+    endRecordings = recording?.end ?? endRecordings
+    const runtime = recording?.runtime ?? opened.runtime
     const running = lost ? AbortSignal.any([stop.signal, lost]) : stop.signal
     const end = await runAgent(
       {
@@ -63,6 +69,7 @@ async function main(): Promise<number> {
     throw error
   } finally {
     await health?.close()
+    await endRecordings()
     await opened?.close()
   }
 }

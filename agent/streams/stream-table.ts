@@ -123,7 +123,7 @@ export class StreamTable implements StreamControl {
     if (session.unsettled) return { status: 504, code: 'target_timeout', detail: 'the session is still being given its settings' }
     const forbidden = forbiddenStream(policy, open, session.spec)
     if (forbidden) return forbidden
-    if (!session.running && open.kind !== 'logs') return { status: 409, code: 'conflict', detail: 'the session is not running' }
+    if (!session.running && !outlivesSession(open)) return { status: 409, code: 'conflict', detail: 'the session is not running' }
     return null
   }
 
@@ -187,4 +187,9 @@ export class StreamTable implements StreamControl {
     entry.cancelExpiry()
     entry.cancelExpiry = this.parts.clock.after(ms, () => entry.abort.abort(ended('token_ended')))
   }
+}
+
+/** What can be read of a session that has ended. */
+function outlivesSession({ kind, target }: Open): boolean {
+  return kind === 'logs' || (kind === 'http' && /^\/recordings(\/|$)/.test(target.request?.path ?? ''))
 }
