@@ -12,6 +12,7 @@ import { mountLinks } from './links/routes.ts'
 import type { Platform } from './platform.ts'
 import { mountPools } from './pools/routes.ts'
 import { mountProjects } from './projects/routes.ts'
+import { mountRecordings } from './recordings/routes.ts'
 import type { Router } from './route.ts'
 import { mountSecrets } from './secrets/routes.ts'
 import { mountSessions } from './sessions/routes.ts'
@@ -41,6 +42,7 @@ export const resources: readonly Mount[] = [
   mountTemplates,
   mountSessions,
   mountStreams,
+  mountRecordings,
   mountViewers,
   mountEvents,
   mountLinks,

@@ -12,6 +12,8 @@ export interface Exchange {
   request: HostRequest
   body?: ReadableStream<Uint8Array> | null
   audited?: boolean
+  /** Also of a session that has ended. */
+  alsoEnded?: boolean
 }
 
 /** The host's answer as it comes; its errors become problems. */
@@ -22,6 +24,7 @@ export async function askHost(ctx: Ctx, session: string, exchange: Exchange, sig
     role: 'control',
     target: { request: exchange.request },
     audited: exchange.audited ?? false,
+    alsoEnded: exchange.alsoEnded ?? false,
   })
   return answerOrProblem(await ctx.tunnel.openHttp(grant, exchange.body ?? null, signal))
 }
@@ -63,4 +66,18 @@ async function hostProblem(answer: Response): Promise<Problem> {
   }
   const known = said.code && Object.hasOwn(problems, said.code) ? (said.code as ProblemCode) : undefined
   return new Problem(known ?? byStatus[answer.status] ?? 'target_refused', said.detail || 'The session refused the request.')
+}
+
+/** Only the body and its length come from the session; every other header is ours. */
+export function fromSession(answer: Response, headers: Record<string, string>): Response {
+  const length = answer.headers.get('content-length')
+  return new Response(answer.body, {
+    status: 200,
+    headers: {
+      ...headers,
+      ...(length === null ? {} : { 'content-length': length }),
+      'x-content-type-options': 'nosniff',
+      'content-security-policy': "default-src 'none'; sandbox",
+    },
+  })
 }

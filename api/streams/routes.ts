@@ -4,7 +4,7 @@ import type { Ctx } from '../context.ts'
 import { Problem } from '../problem.ts'
 import type { Mount } from '../resources.ts'
 import { declareRoute, json, jsonBody, newRouter, problemAnswers, route } from '../route.ts'
-import { askHost, readLogs } from './host-exchange.ts'
+import { askHost, fromSession, readLogs } from './host-exchange.ts'
 import { createTicket, Ticket, TicketCreate } from './tickets.ts'
 import { openViewer } from './viewer.ts'
 
@@ -226,19 +226,5 @@ async function file(ctx: Ctx, request: Request, session: string, method: 'get' |
   return fromSession(answer, {
     'content-type': type,
     ...(type === 'application/json' ? {} : { 'content-disposition': 'attachment' }),
-  })
-}
-
-/** Only the body and its length come from the session; every other header is ours. */
-function fromSession(answer: Response, headers: Record<string, string>): Response {
-  const length = answer.headers.get('content-length')
-  return new Response(answer.body, {
-    status: 200,
-    headers: {
-      ...headers,
-      ...(length === null ? {} : { 'content-length': length }),
-      'x-content-type-options': 'nosniff',
-      'content-security-policy': "default-src 'none'; sandbox",
-    },
   })
 }
