@@ -21,6 +21,16 @@ const blue = { r: 20, g: 40, b: 210 }
 const rgb = ({ r, g, b }: typeof red) => `rgb(${r},${g},${b})`
 const big = Buffer.alloc(30 * 1024 * 1024, 'porthole ')
 
+const viewerArgs = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+
 let porthole: Installation
 let site: Server
 let siteUrl: string
@@ -199,18 +209,7 @@ describe('a script drives it', () => {
 describe('people watch and drive it', () => {
   it('in the dashboard: log in, see it live, type into it, three viewers at once, the wall', async () => {
     const session = await porthole.session({ start_url: `${siteUrl}/red`, name: 'watched' })
-    const viewer = await chromium.launch({
-      executablePath: browserProgram(),
-      args: [
-        '--no-sandbox',
-        '--disable-gpu',
-        '--disable-quic',
-        '--no-first-run',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-      ],
-    })
+    const viewer = await chromium.launch({ executablePath: browserProgram(), args: viewerArgs })
     try {
       const context = await viewer.newContext({ viewport: { width: 1400, height: 900 } })
       const faults: string[] = []
@@ -250,6 +249,44 @@ describe('people watch and drive it', () => {
     await porthole.api('DELETE', `/v1/sessions/${session.id}`)
   }, 180_000)
 })
+
+it('a recording shows in the dashboard what the screen showed, also when the session is over', async () => {
+  const session = await porthole.session({ start_url: `${siteUrl}/red`, name: 'recorded', recording: true })
+  await until('a red screen', async () => share(await screenshot(session.id), red) > 0.6)
+  const script = await chromium.connect(session.urls.playwright, { headers: porthole.headers })
+  const path = `/v1/sessions/${session.id}/recordings`
+  const size = async () => (await porthole.api('GET', path)).body.data[0]?.size ?? 0
+  await until('red is recorded', async () => (await size()) > 5_000)
+  const before = await size()
+  await script.contexts()[0]!.pages()[0]!.goto(`${siteUrl}/blue`)
+  await until('blue is recorded', async () => (await size()) > before)
+  await script.close()
+  await porthole.api('POST', `/v1/sessions/${session.id}/stop`)
+  await porthole.eventually(session.id, s => s.status === 'stopped')
+  const viewer = await chromium.launch({ executablePath: browserProgram(), args: viewerArgs })
+  try {
+    const page = await viewer.newPage({ viewport: { width: 1400, height: 900 } })
+    await page.goto(porthole.url)
+    await page.getByRole('textbox').first().fill(porthole.token)
+    await page.keyboard.press('Enter')
+    await page.getByRole('heading', { name: 'Sessions' }).waitFor()
+    await page.goto(`${porthole.url}/sessions/${session.id}`)
+    await page.getByRole('tab', { name: 'Recording' }).click()
+    await page.getByRole('button', { name: 'Play' }).first().click()
+    const canvas = page.locator('.recording-screen canvas')
+    await until('it ends blue', async () => share(await canvas.screenshot(), blue) > 0.5)
+    await page
+      .getByRole('button', { name: 'Pause' })
+      .or(page.getByRole('button', { name: 'Play' }))
+      .first()
+      .click()
+    await page.getByRole('slider', { name: 'Time' }).fill('1500')
+    await until('and began red', async () => share(await canvas.screenshot(), red) > 0.5)
+    if (process.env.PICTURES) await page.screenshot({ path: join(process.env.PICTURES, 'recording.png') })
+  } finally {
+    await viewer.close()
+  }
+}, 120_000)
 
 it('any VNC viewer: `porthole forward` carries a local port to the screen', async () => {
   await porthole.session({ name: 'forwarded' })

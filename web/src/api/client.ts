@@ -1,5 +1,5 @@
 /** Every call the dashboard makes, one file per resource beside this one where there are many. */
-import type { Cluster, CreateSession, List, LiveEvent, Me, Scheduling, Session, Template, Ticket } from './contract.ts'
+import type { Cluster, CreateSession, List, LiveEvent, Me, Recording, Scheduling, Session, Template, Ticket } from './contract.ts'
 import { type ClientParts, createHttp } from './http.ts'
 import { jobCalls } from './jobs.ts'
 import { linkCalls } from './links.ts'
@@ -55,6 +55,11 @@ export function createApi(parts: ClientParts) {
       json<Ticket>(session(id, '/tickets'), { method: 'POST', body: { stream: 'vnc', role } }),
     logs: (id: string, query: { tail_lines: number; follow: boolean; container?: string }, signal: AbortSignal) =>
       send(session(id, '/logs'), { query, headers: { accept: 'text/plain' }, signal }),
+    recordings: (id: string, signal: AbortSignal) => json<List<Recording>>(session(id, '/recordings'), { signal }),
+    async recording(id: string, recording: string, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+      const call = { headers: { accept: 'application/octet-stream' }, signal }
+      return new Uint8Array(await (await send(session(id, `/recordings/${recording}`), call)).arrayBuffer())
+    },
     sessionEvents: (id: string, signal?: AbortSignal) =>
       json<List<LiveEvent>>(session(id, '/events'), { ...(signal ? { signal } : {}) }),
 

@@ -18,6 +18,7 @@ import type {
   ProjectCreate as ApiProjectCreate,
   ProjectPatch as ApiProjectPatch,
 } from '../../../api/projects/schema.ts'
+import type { Recording as ApiRecording } from '../../../api/recordings/routes.ts'
 import type { Session as ApiSession, SessionCreate } from '../../../api/sessions/schema.ts'
 import type { Template as ApiTemplate } from '../../../api/templates/schema.ts'
 import type { Terminal as ApiTerminal, TerminalCreate as ApiTerminalCreate } from '../../../api/terminals/schema.ts'
@@ -34,6 +35,7 @@ export type Session = ApiSession
 export type SessionStatus = Session['status']
 export type ClipboardPolicy = Session['clipboard']
 export type CreateSession = SessionCreate
+export type Recording = z.infer<typeof ApiRecording>
 export type Display = NonNullable<Session['display']>
 export type Template = ApiTemplate
 export type Scheduling = ApiCluster['scheduling']

@@ -28,12 +28,13 @@ import { ConnectTab } from './connect-tab.tsx'
 import { DetailsTab } from './details-tab.tsx'
 import { HistoryTab } from './history-tab.tsx'
 import { LogsTab } from './logs-tab.tsx'
+import { RecordingsTab } from './recordings-tab.tsx'
 import { ShareDialog } from './share-dialog.tsx'
 import { Stage } from './stage.tsx'
 import { isOwner } from './viewer-words.ts'
 import { ViewersTab } from './viewers-tab.tsx'
 
-type TabKey = 'connect' | 'viewers' | 'history' | 'logs' | 'terminal' | 'details'
+type TabKey = 'connect' | 'viewers' | 'history' | 'logs' | 'terminal' | 'recordings' | 'details'
 
 export function SessionPage({ id, me }: { id: string; me: Me }) {
   const { api, live } = useApp()
@@ -169,6 +170,7 @@ function OpenSession({ session, me }: { session: Session; me: Me }) {
               { key: 'history', label: 'History' },
               { key: 'logs', label: 'Logs' },
               ...(allows(me, 'exec') ? [{ key: 'terminal' as const, label: 'Terminal' }] : []),
+              ...(session.recording ? [{ key: 'recordings' as const, label: 'Recording' }] : []),
               { key: 'details', label: 'Details' },
             ]}
           >
@@ -177,6 +179,7 @@ function OpenSession({ session, me }: { session: Session; me: Me }) {
             {tab === 'history' && <HistoryTab session={session} />}
             {tab === 'logs' && <LogsTab session={session} />}
             {tab === 'terminal' && <TerminalTab session={session} />}
+            {tab === 'recordings' && <RecordingsTab session={session} />}
             {tab === 'details' && <DetailsTab session={session} clusterName={clusterName} />}
           </Tabs>
         </aside>

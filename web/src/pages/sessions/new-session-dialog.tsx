@@ -242,6 +242,14 @@ export function NewSessionDialog({ templates, clusters, onClose }: NewSessionPro
                   onSwitch={headless => set({ headless })}
                 />
               )}
+              {!(kind === 'browser' && draft.headless) && (
+                <Switch
+                  label="Record the screen"
+                  hint="Kept until the session is deleted."
+                  on={draft.recording}
+                  onSwitch={recording => set({ recording })}
+                />
+              )}
             </div>
           </details>
           {refusal && <Notice tone="bad">{refusal}</Notice>}
@@ -264,6 +272,7 @@ const advanced = new Set([
   'resources',
   'labels',
   'headless',
+  'recording',
   'browser',
   'clipboard',
   'egress',

@@ -18,6 +18,7 @@ export interface SessionDraft {
   idle: Span
   idleMinutes: string
   headless: boolean
+  recording: boolean
   browser: string
   cluster: string
   cpu: string
@@ -42,6 +43,7 @@ export const emptyDraft: SessionDraft = {
   idle: 'template',
   idleMinutes: '30',
   headless: false,
+  recording: false,
   browser: '',
   cluster: '',
   cpu: '',
@@ -74,6 +76,7 @@ export function requestOf(draft: SessionDraft, kind: Template['kind']): Request 
   if (!(kind === 'browser' && draft.headless)) {
     const display = displayOf(draft, faults)
     if (display) body.display = display
+    if (draft.recording) body.recording = true
   }
   const ttl = secondsOf(draft.ttl, draft.ttlMinutes, 'ttl_seconds', faults)
   if (ttl !== undefined) body.ttl_seconds = ttl
