@@ -177,7 +177,7 @@ function keepJobs(
 async function jobCapabilities(runtime: Runtime, policy: Policy): Promise<Pick<AgentCapabilities, 'jobs'>> {
   if (!runtime.jobs || policy.featuresOff.includes('jobs')) return {}
   const { types, capacity } = await runtime.jobs.capabilities()
-  return { jobs: { types: types.filter(type => !policy.featuresOff.includes(type)), capacity } }
+  return { jobs: { types: types.filter(type => !policy.featuresOff.includes(type)), capacity: policy.maxJobs ?? capacity } }
 }
 
 /** What may be asked for here is what the runtime can and the operator allows. */

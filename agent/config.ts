@@ -25,6 +25,7 @@ const Environment = z.object({
   PORTHOLE_RUNTIME: z.enum(['local', 'kubernetes']),
   DATA_DIR: z.string().min(1).default('.porthole'),
   PORTHOLE_MAX_SESSIONS: count(1, 10_000).default(defaultPolicy.maxSessions),
+  PORTHOLE_MAX_JOBS: count(0, 10_000).optional(),
   PORTHOLE_MAX_TTL_SECONDS: count(1, 366 * 86_400).optional(),
   PORTHOLE_ALLOWED_KINDS: list.optional(),
   PORTHOLE_ALLOWED_IMAGES: list.optional(),
@@ -82,6 +83,7 @@ export function readConfig(environment: Record<string, string | undefined>): Age
     policy: {
       ...defaultPolicy,
       maxSessions: env.PORTHOLE_MAX_SESSIONS,
+      maxJobs: env.PORTHOLE_MAX_JOBS ?? null,
       maxTtlMs: env.PORTHOLE_MAX_TTL_SECONDS === undefined ? null : env.PORTHOLE_MAX_TTL_SECONDS * 1000,
       kinds: env.PORTHOLE_ALLOWED_KINDS ?? null,
       images: env.PORTHOLE_ALLOWED_IMAGES ?? null,

@@ -10,6 +10,8 @@ import type { SessionSpec } from '#protocol/session-spec.ts'
 export interface Policy {
   /** Live sessions at one time. */
   maxSessions: number
+  /** Jobs at one time; null: what the runtime finds right. */
+  maxJobs: number | null
   /** Longest life of one generation whatever the API says; null: no limit of ours. */
   maxTtlMs: number | null
   /** Session kinds that may run; null: all that the runtime can. */
@@ -30,6 +32,7 @@ export interface Policy {
 
 export const defaultPolicy: Policy = {
   maxSessions: 100,
+  maxJobs: null,
   maxTtlMs: null,
   kinds: null,
   images: null,

@@ -25,19 +25,23 @@ export function safeText(text: string): string {
   return text.replace(unsafe, (_, colour?: string) => colour ?? '')
 }
 
-const wholeSequence = new RegExp(
-  `^(?:${esc}\\[[0-?]*[ -/]*[@-~]|${esc}\\][^\\u0007\\u001b]*(?:\\u0007|${esc}\\\\)|${esc}[PX^_][^\\u001b]*${esc}\\\\|${esc}[ -/]*[0-OQ-WYZ\\\\\`-~])`,
+/** A sequence that has begun and may still become one, at the end of what there is. */
+const unfinished = new RegExp(
+  `^(?:${esc}[ -/]*|${esc}\\[[0-?]*[ -/]*|${esc}\\][^\\u0007\\u001b]*${esc}?|${esc}[PX^_][^\\u001b]*${esc}?)$`,
+)
+const finished = new RegExp(
+  `^(?:${esc}\\[[0-?]*[ -/]*[@-~]|${esc}\\][^\\u0007\\u001b]*(?:\\u0007|${esc}\\\\)|${esc}[PX^_][^\\u001b]*${esc}\\\\|${esc}[ -/]*[0-~])`,
 )
 
 /** How many of these bytes may be shown by themselves: a character or sequence that the next bytes will finish waits for them. */
 export function showable(bytes: Uint8Array): number {
   const end = wholeCharacters(bytes)
   const from = Math.max(0, end - longestSequence)
-  for (let at = end - 1; at >= from; at--) {
-    if (bytes[at] !== 0x1b) continue
-    // The string terminator is an ESC of its own: the sequence begins before it.
-    if (at + 1 < end && bytes[at + 1] === 0x5c) continue
-    return wholeSequence.test(latin1(bytes.subarray(at, end))) ? end : at
+  const text = latin1(bytes.subarray(from, end))
+  for (let at = text.indexOf('\u001b'); at >= 0; ) {
+    const rest = text.slice(at)
+    if (unfinished.test(rest)) return from + at
+    at = text.indexOf('\u001b', at + (finished.exec(rest)?.[0].length ?? 1))
   }
   return end
 }
