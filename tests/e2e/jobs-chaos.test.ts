@@ -1,0 +1,214 @@
+/**
+ * Jobs while everything around them is killed: API and agent as real processes, real sandboxes, kill -9 at moments nobody chose. Each job ends once,
+ * with its own result, and its log is what it wrote. `PORTHOLE_CHAOS_SECONDS` and `PORTHOLE_CHAOS_JOBS` make it longer.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { processesOf } from '#agent/runtimes/testing/left-over.ts'
+import { sha256 } from '#api/node/platform.ts'
+import { mintSecret } from '#api/tokens/format.ts'
+import { openDatabase } from '#db/client.ts'
+import { clusters, enrollments } from '#db/schema.ts'
+import { testDatabase } from '../database.ts'
+
+const root = resolve(import.meta.dirname, '../..')
+const seconds = Number(process.env.PORTHOLE_CHAOS_SECONDS ?? 20)
+const count = Number(process.env.PORTHOLE_CHAOS_JOBS ?? 12)
+const folder = mkdtempSync(join(tmpdir(), 'porthole-chaos-'))
+
+/** A program that is started again whenever it was killed. */
+class Phoenix {
+  child!: ChildProcess
+  deaths = 0
+  private readonly program: string
+  private readonly env: Record<string, string>
+  constructor(program: string, env: Record<string, string>) {
+    this.program = program
+    this.env = env
+    this.rise()
+  }
+  kill(): void {
+    this.deaths++
+    this.child.kill('SIGKILL')
+    this.rise()
+  }
+  async stop(): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return
+    this.child.kill('SIGTERM')
+    await once(this.child, 'exit')
+  }
+  /** Megabytes. */
+  rss(): number {
+    const pages = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${this.child.pid}/status`, 'utf8'))?.[1])
+    return Math.round(pages / 1024)
+  }
+  private rise(): void {
+    this.child = spawn(process.execPath, [join(root, this.program)], {
+      cwd: root,
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, ...this.env },
+      stdio: ['ignore', 'ignore', process.env.PORTHOLE_CHAOS_LOG ? 'inherit' : 'ignore'],
+    })
+  }
+}
+
+let api: Phoenix
+let agent: Phoenix
+let url: string
+let token: string
+let dropDatabase: () => Promise<void>
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  return port
+}
+
+/** Asks until it is answered: the API may be dead at any moment. */
+async function ask(method: string, path: string, body?: object, headers: Record<string, string> = {}): Promise<Response> {
+  for (;;) {
+    try {
+      const answer = await fetch(url + path, {
+        method,
+        headers: { authorization: `Bearer ${token}`, ...(body ? { 'content-type': 'application/json' } : {}), ...headers },
+        ...(body ? { body: JSON.stringify(body) } : {}),
+        signal: AbortSignal.timeout(20_000),
+      })
+      if (answer.status < 500 && answer.status !== 409) return answer
+    } catch {
+      // Nobody there just now.
+    }
+    await delay(150)
+  }
+}
+
+interface Job {
+  id: string
+  status: string
+  exit_code: number
+  attempt: number
+}
+const create = async (body: object, key: string): Promise<Job> =>
+  (await ask('POST', '/v1/jobs', { type: 'run', ...body }, { 'idempotency-key': key })).json() as Promise<Job>
+const over = async (id: string, ms: number): Promise<Job> => {
+  const until = performance.now() + ms
+  for (;;) {
+    const job = (await (await ask('GET', `/v1/jobs/${id}`)).json()) as Job
+    if (['succeeded', 'failed', 'canceled'].includes(job.status)) return job
+    if (performance.now() > until) throw new Error(`${id} does not end: ${JSON.stringify(job)}`)
+    await delay(250)
+  }
+}
+
+let database: ReturnType<typeof openDatabase>
+beforeAll(async () => {
+  const { url: databaseUrl, drop } = await testDatabase()
+  dropDatabase = drop
+  const port = await freePort()
+  url = `http://127.0.0.1:${port}`
+  api = new Phoenix('api/node/main.ts', { PORT: String(port), DATABASE_URL: databaseUrl, DATA_DIR: join(folder, 'api') })
+  while (
+    !(await fetch(`${url}/ready`).then(
+      answer => answer.ok,
+      () => false,
+    ))
+  )
+    await delay(100)
+  token = readFileSync(join(folder, 'api/admin-token'), 'utf8').trim()
+  database = openDatabase(databaseUrl, { max: 2, applicationName: 'test' })
+  const join_token = mintSecret('join')
+  await database.db.insert(clusters).values({ id: 'clu_chaos', name: 'chaos' })
+  const expires_at = new Date(Date.now() + 600_000)
+  await database.db
+    .insert(enrollments)
+    .values({ hash: sha256(join_token), cluster_id: 'clu_chaos', created_by: 'test', expires_at })
+  agent = new Phoenix('agent/main.ts', {
+    PORTHOLE_URL: url,
+    PORTHOLE_JOIN_TOKEN: join_token,
+    PORTHOLE_RUNTIME: 'local',
+    PORTHOLE_MAX_JOBS: '6',
+    DATA_DIR: join(folder, 'agent'),
+  })
+  const online = () =>
+    fetch(`${url}/v1/clusters/clu_chaos`, { headers: { authorization: `Bearer ${token}` } }).then(answer => answer.json())
+  while (((await online()) as { status: string }).status !== 'online') await delay(200)
+}, 90_000)
+afterAll(async () => {
+  await agent?.stop()
+  await api?.stop()
+  await database?.close()
+  await dropDatabase?.()
+  expect(processesOf(folder)).toEqual([])
+  rmSync(folder, { recursive: true, force: true })
+}, 60_000)
+
+test(
+  `${count} jobs, kill -9 of agent and API for ${seconds} s: each ends once, with its result and all of its log`,
+  async () => {
+    const lines = Math.max(20, seconds * 4)
+    const program = (n: number) =>
+      `i=0; while [ $i -lt ${lines} ]; do i=$((i+1)); echo "job ${n} line $i"; sleep 0.05; done; exit ${n % 4}`
+    const until = performance.now() + seconds * 1000
+    const making = Promise.all(
+      Array.from({ length: count }, (_, n) => create({ command: program(n), name: `j${n}` }, `job-${n}`)),
+    )
+    for (let round = 0; performance.now() < until; round++) {
+      await delay(1_500 + ((round * 733) % 1_700))
+      if (round % 2 === 0) agent.kill()
+      else api.kill()
+    }
+    const made = await making
+    expect(new Set(made.map(job => job.id)).size).toBe(count)
+    for (const [n, { id }] of made.entries()) {
+      const job = await over(id, 120_000)
+      expect([n, job.status, job.exit_code, job.attempt]).toEqual([n, n % 4 === 0 ? 'succeeded' : 'failed', n % 4, 1])
+      const log = await (await ask('GET', `/v1/jobs/${id}/logs`)).text()
+      expect(log).toBe(Array.from({ length: lines }, (_, i) => `job ${n} line ${i + 1}\n`).join(''))
+    }
+    const ends = await database.db.execute<{ id: string; n: number }>(
+      `select data->'job'->>'id' as id, count(distinct data->'job'->>'ended_at')::int as n from events
+     where type = 'job.updated' and data->'job'->>'status' in ('succeeded', 'failed') group by 1` as never,
+    )
+    expect(ends.map(({ n }) => n)).toEqual(Array.from({ length: count }, () => 1))
+    expect(Math.min(agent.deaths, api.deaths)).toBeGreaterThanOrEqual(2)
+  },
+  200_000 + seconds * 1000,
+)
+
+test('yes, with a viewer that does not read: memory stays flat, and the log says what is missing', async () => {
+  const flood = Number(process.env.PORTHOLE_CHAOS_SECONDS ?? 10)
+  const { id } = await create({ command: 'exec yes', timeout_seconds: flood, grace_seconds: 0 }, 'flood')
+  const viewer = await ask('GET', `/v1/jobs/${id}/logs?follow`)
+  // Flat: the second half needs no more than the first did.
+  const half = performance.now() + (flood * 1000) / 2
+  const peaks = { first: [0, 0], second: [0, 0] }
+  const watching = new AbortController()
+  const watch = (async () => {
+    while (!watching.signal.aborted) {
+      const peak = performance.now() < half ? peaks.first : peaks.second
+      for (const [at, mb] of [api.rss(), agent.rss()].entries()) peak[at] = Math.max(peak[at]!, mb)
+      await delay(200)
+    }
+  })()
+  const job = await over(id, 60_000 + flood * 1000)
+  watching.abort()
+  await watch
+  expect(job).toMatchObject({ status: 'failed', cause: 'deadline' })
+  const log = await (await ask('GET', `/v1/jobs/${id}/logs`)).text()
+  expect(log).toMatch(/^y\ny\n/)
+  expect(log).toMatch(/\[porthole: \d+ bytes of output not kept\]/)
+  expect(log.length).toBeLessThan(10 * 2 ** 20)
+  await viewer.body?.cancel()
+  const [first, second] = [peaks.first, peaks.second]
+  process.stderr.write(
+    `flood of ${flood} s, peaks by half: API ${first[0]}, ${second[0]} MB; agent ${first[1]}, ${second[1]} MB\n`,
+  )
+  expect([second[0]! - first[0]! < 64, second[1]! - first[1]! < 48]).toEqual([true, true])
+}, 200_000)
