@@ -15,6 +15,8 @@ export interface Bindings {
   /** What users see: objects wake without a request that could tell. */
   PUBLIC_URL: string
   ALLOWED_ORIGINS?: string
+  /** `PREFIX:TAG` of the agent's images, for the install command. */
+  AGENT_IMAGES?: string
   /** A secret: what stored secrets are sealed with; to replace it, `new,old`. */
   SECRETS_KEY?: string
   /** How long the audit is kept; absent: a year and a month. */
@@ -43,15 +45,17 @@ const Words = z.object({
   PUBLIC_URL: z.string({ error: 'must be set: the address that users see' }),
   ALLOWED_ORIGINS: list,
   SECRETS_KEY: list,
+  AGENT_IMAGES: z.string().optional(),
   MEETING_MS: z.coerce.number().int().min(100).max(30_000).optional(),
 })
 
 export function readBindings(bindings: Bindings): ApiConfig {
-  const { PUBLIC_URL, ALLOWED_ORIGINS, SECRETS_KEY, MEETING_MS } = Words.parse(bindings)
+  const { PUBLIC_URL, ALLOWED_ORIGINS, SECRETS_KEY, AGENT_IMAGES, MEETING_MS } = Words.parse(bindings)
   return ApiConfig.parse({
     publicUrl: PUBLIC_URL,
     allowedOrigins: ALLOWED_ORIGINS,
     secretsKeys: SECRETS_KEY,
+    ...(AGENT_IMAGES ? { agentImages: AGENT_IMAGES } : {}),
     ...(MEETING_MS === undefined ? {} : { meetingMs: MEETING_MS }),
     eventPollMs,
     version: packageJson.version,
