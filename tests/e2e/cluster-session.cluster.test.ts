@@ -222,7 +222,7 @@ it('more sessions than room: they wait in order, with numbers, and all get their
   expect(last).toMatchObject({ status: 'queued', queue: { position: crowd - room } })
   expect(last.queue.reason).toContain(`real ${room} of ${room} sessions`)
   for (const id of ids) {
-    await porthole.eventually(`/v1/sessions/${id}`, found => found.status === 'running', 90)
+    await porthole.eventually(`/v1/sessions/${id}`, found => found.status === 'running', 180)
     const pods = (await place.left()).filter(name => name.startsWith('pods/ses-'))
     expect(pods.length).toBeLessThanOrEqual(room)
     await porthole.api('DELETE', `/v1/sessions/${id}`)

@@ -51,7 +51,7 @@ describe('the Lease', () => {
     await pass(60_000)
     expect([a.lost.aborted, b.held()]).toEqual([false, false])
     expect(double.get(leases, 'agent')).toMatchObject({
-      spec: { holderIdentity: 'a', leaseTransitions: 1, leaseDurationSeconds: 15 },
+      spec: { holderIdentity: 'a', leaseTransitions: 1, leaseDurationSeconds: 30 },
     })
     await a.release()
   })

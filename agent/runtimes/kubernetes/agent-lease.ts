@@ -9,8 +9,8 @@ import type { KubeClient } from './kube-client.ts'
 import { isKubeError } from './kube-error.ts'
 import type { Lease } from './wire.ts'
 
-/** trust < duration: the holder is silent before anybody takes over. */
-export const leaseTiming = { duration: 15_000, trust: 10_000, renew: 4_000, look: 2_000, retry: 1_000 } as const
+/** trust < duration: the holder is silent before anybody takes over. Long enough for a starved node or etcd; sessions need no agent meanwhile. */
+export const leaseTiming = { duration: 30_000, trust: 20_000, renew: 5_000, look: 2_000, retry: 1_000 } as const
 
 export interface AgentLeaseParts {
   client: KubeClient
