@@ -19,6 +19,7 @@ const commands = {
   'test:cluster': ['setup/test.ts', '--cluster'],
   check: ['setup/check.ts'],
   bench: ['bench/main.ts'],
+  'bench:edge': ['bench/edge/main.ts'],
   porthole: ['cli/main.ts'],
 }
 const wantedNode = 24

@@ -5,9 +5,14 @@ import type { PlatformApi } from './platform-api.ts'
 import { routeConformance } from './route-conformance.ts'
 import { streamConformance } from './stream-conformance.ts'
 
-export function platformConformance(platform: string, start: () => Promise<PlatformApi>): void {
+/** `own`: what is only true of this platform, over the same running API. */
+export function platformConformance<Api extends PlatformApi>(
+  platform: string,
+  start: () => Promise<Api>,
+  own: (running: () => Api) => void = () => {},
+): void {
   describe(platform, () => {
-    let api: PlatformApi
+    let api: Api
     beforeAll(async () => {
       api = await start()
     }, 120_000)
@@ -15,5 +20,6 @@ export function platformConformance(platform: string, start: () => Promise<Platf
     routeConformance(() => api)
     exchangeConformance(() => api)
     streamConformance(() => api)
+    own(() => api)
   })
 }

@@ -12,6 +12,8 @@ export class ServingAgent {
   readonly sockets = new Map<string, WebSocket>()
   /** What it was told to close. */
   readonly told: { stream: string; code: number; reason: string }[] = []
+  /** Ends streams when told. */
+  obeys = true
   private serving: Serve = () => {}
 
   private constructor(agent: FakeAgent) {
@@ -34,6 +36,7 @@ export class ServingAgent {
       const message = JSON.parse(data.toString())
       if (message.type !== 'close') return
       this.told.push({ stream: message.stream, code: message.code, reason: message.reason })
+      if (!this.obeys) return
       const ws = this.sockets.get(message.stream)
       ws?.close(message.code, message.reason)
       if (!ws) this.closed(message.stream, message.code, message.reason)

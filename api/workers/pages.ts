@@ -10,7 +10,7 @@ export async function page(request: Request, { ASSETS }: Pick<Bindings, 'ASSETS'
   const wantsPage = (request.headers.get('accept') ?? '').includes('text/html')
   const isFile = /\.\w+$/.test(url.pathname) && url.pathname !== '/index.html'
   if (!isFile && !wantsPage) return null
-  const file = await ASSETS.fetch(isFile ? request : new Request(new URL('/', url), request))
+  const file = await ASSETS.fetch(isFile ? request : new Request(new URL('/index.html', url), request))
   if (file.status !== 200 && file.status !== 304) return null
   const headers = new Headers(file.headers)
   const ours = {

@@ -4,6 +4,8 @@ import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
 import { unstable_getMiniflareWorkerOptions } from 'wrangler'
 import { bundleWorker } from './worker-bundle.ts'
 
+const workerName = 'porthole'
+
 export interface WorkerdOptions {
   root: string
   databaseUrl: string
@@ -19,6 +21,8 @@ export interface Workerd {
   release(): Promise<void>
   /** What cron does every minute. */
   scheduled(): Promise<void>
+  /** An object is put to sleep, as idle ones are after some seconds: its sockets stay, its memory goes. */
+  sleep(className: string, name: string): Promise<void>
   stop(): Promise<void>
 }
 
@@ -38,6 +42,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
       workers: [
         {
           ...shape,
+          name: workerName,
           // Without miniflare's own Worker in front, which compresses what should stream and costs a hop.
           unsafeDirectSockets: [{ host, port, entrypoint: 'edge' }],
           modules: [{ type: 'ESModule', path: join(root, 'worker.mjs'), contents: script }],
@@ -47,7 +52,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
         },
       ],
     })
-  const miniflare = new Miniflare(miniflareOptions())
+  const miniflare = keepingOurSignals(() => new Miniflare(miniflareOptions()))
   await miniflare.ready
   const running: Workerd = {
     async release() {
@@ -59,8 +64,20 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
       const worker = await miniflare.getWorker()
       await worker.scheduled({ cron: '* * * * *' })
     },
+    sleep: (className, name) => miniflare.unsafeEvictDurableObject(workerName, className, { name, webSockets: 'hibernate' }),
     stop: () => miniflare.dispose(),
   }
   await running.scheduled()
   return running
+}
+
+/** Miniflare ends the process on a signal, in the middle of everything: how we end is our program's to say. */
+function keepingOurSignals<T>(make: () => T): T {
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  const ours = new Map(signals.map(signal => [signal, new Set(process.listeners(signal))]))
+  const made = make()
+  for (const signal of signals) {
+    for (const listener of process.listeners(signal)) if (!ours.get(signal)!.has(listener)) process.off(signal, listener)
+  }
+  return made
 }

@@ -36,14 +36,22 @@ export interface Installation {
   eventually(id: string, until: (session: any) => boolean, seconds?: number): Promise<any>
   /** Pids of this installation's processes whose command line matches. */
   processes(pattern: RegExp): number[]
+  signal(name: NodeJS.Signals): void
   /** Ctrl-C. `keep`: the data folder stays for a second start. Answers how long it took. */
   stop(options?: { keep?: boolean }): Promise<{ ms: number; code: number | null; left: string[] }>
 }
 
-export async function install(options: { dataDir?: string; env?: Record<string, string> } = {}): Promise<Installation> {
+export interface InstallOptions {
+  dataDir?: string
+  env?: Record<string, string>
+  /** `setup/dev-edge.ts`: the API in workerd; absent: `npm start`. */
+  program?: string
+}
+
+export async function install(options: InstallOptions = {}): Promise<Installation> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'porthole-e2e-'))
   const began = performance.now()
-  const child = spawn(process.execPath, [join(root, 'setup/start.ts')], {
+  const child = spawn(process.execPath, [join(root, options.program ?? 'setup/start.ts')], {
     cwd: root,
     env: { ...process.env, PORT: '0', DATA_DIR: dataDir, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -87,6 +95,7 @@ export async function install(options: { dataDir?: string; env?: Record<string, 
       return made.body
     },
     processes: pattern => family(child.pid!).filter(pid => pattern.test(commandLine(pid))),
+    signal: name => void child.kill(name),
     async stop({ keep = false } = {}) {
       const mine = family(child.pid!)
       const start = performance.now()
