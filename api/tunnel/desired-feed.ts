@@ -16,6 +16,8 @@ interface FeedPort {
   send(message: ApiMessage): Promise<void>
   open(): boolean
   failed(error: unknown): void
+  /** Nothing is under way any more. */
+  rested(): void
 }
 
 /** What a feed must not forget while its holder sleeps. */
@@ -78,6 +80,7 @@ export class DesiredFeed {
       this.port.failed(error)
     } finally {
       this.running = false
+      this.port.rested()
     }
   }
 

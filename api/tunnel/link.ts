@@ -32,6 +32,13 @@ export interface LinkMemory {
   feed: FeedMemory | null
 }
 
+export interface LinkEvents {
+  live(link: ControlLink): void
+  ended(link: ControlLink, code: number, reason: string): void
+  /** `memory` is worth keeping now: what was to be sent has been. */
+  rested?(link: ControlLink): void
+}
+
 export class ControlLink {
   readonly agent: LinkAgent
   /** 0 until granted. */
@@ -57,7 +64,7 @@ export class ControlLink {
     socket: LinkSocket,
     agent: LinkAgent,
     deps: LinkDeps,
-    events: { live: (link: ControlLink) => void; ended: (link: ControlLink, code: number, reason: string) => void },
+    events: LinkEvents,
     /** Of the same link, before its holder slept: it is live already, and `events.live` is not told again. */
     memory?: LinkMemory,
   ) {
@@ -73,6 +80,7 @@ export class ControlLink {
       send: (message: ApiMessage) => this.send(message),
       open: () => this.live,
       failed: (error: unknown) => this.feedFailed(error),
+      rested: () => events.rested?.(this),
     }
     this.feed = new DesiredFeed(port, memory?.feed ?? undefined)
     if (memory) {

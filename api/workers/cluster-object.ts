@@ -208,7 +208,11 @@ export class ClusterObject extends DurableObject<Bindings> {
       socket,
       agent,
       this.deps,
-      { live: granted => this.granted(granted), ended: (over, code, reason) => this.ended(ws, over, code, reason) },
+      {
+        live: granted => this.granted(granted),
+        ended: (over, code, reason) => this.ended(ws, over, code, reason),
+        rested: () => this.remember(ws),
+      },
       memory ?? undefined,
     )
     this.held.set(ws, { link, socket, dialled })
