@@ -98,6 +98,7 @@ describe('the matrix', () => {
       'GET /ready',
       'POST /v1/auth/login',
       'POST /v1/auth/logout',
+      'POST /v1/hooks/x',
       'POST /v1/links/open',
       'POST /v1/links/tickets',
     ])

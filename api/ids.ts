@@ -16,6 +16,8 @@ export type IdPrefix =
   | 'req'
   | 'rep'
   | 'pol'
+  | 'reg'
+  | 'hok'
 
 const alphabet = '0123456789abcdefghijklmnopqrstuvwxyz'
 

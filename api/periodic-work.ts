@@ -10,6 +10,7 @@ import { sweepStale } from './retention.ts'
 import { sweepOld, sweepSessions } from './sessions/sweep.ts'
 import { sweepOldTerminals } from './terminals/observe.ts'
 import { sweepTerminals } from './terminals/sweep.ts'
+import { sweepHooks } from './webhooks/service.ts'
 
 export interface PeriodicEnv {
   db: Db
@@ -30,6 +31,7 @@ export interface PeriodicWork {
 export const periodicWork: readonly PeriodicWork[] = [
   { name: 'session_sweep', everyMs: 2_000, run: sweepSessions },
   { name: 'job_sweep', everyMs: 2_000, run: sweepJobs },
+  { name: 'hook_sweep', everyMs: 5_000, run: sweepHooks },
   { name: 'terminal_sweep', everyMs: 5_000, run: sweepTerminals },
   { name: 'old_terminals', everyMs: 900_000, run: ({ db }) => sweepOldTerminals(db) },
   { name: 'retention', everyMs: 300_000, run: sweepOld },

@@ -13,6 +13,7 @@ import type { Platform } from './platform.ts'
 import { mountPools } from './pools/routes.ts'
 import { mountProjects } from './projects/routes.ts'
 import { mountRecordings } from './recordings/routes.ts'
+import { mountRegistries } from './registries/routes.ts'
 import type { Router } from './route.ts'
 import { mountSecrets } from './secrets/routes.ts'
 import { mountSessions } from './sessions/routes.ts'
@@ -24,6 +25,7 @@ import { mountTerminals } from './terminals/routes.ts'
 import { mountTokens } from './tokens/routes.ts'
 import { mountViewers } from './viewers/routes.ts'
 import { mountVolumes } from './volumes/routes.ts'
+import { mountWebhooks } from './webhooks/routes.ts'
 
 export interface Wiring {
   platform: Platform
@@ -52,6 +54,8 @@ export const resources: readonly Mount[] = [
   mountJobLogs,
   mountSecrets,
   mountPools,
+  mountRegistries,
+  mountWebhooks,
   mountAudit,
   mountDocs,
 ]

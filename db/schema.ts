@@ -26,6 +26,7 @@ import { terminals } from './terminal-tables.ts'
 export * from './job-tables.ts'
 export * from './pool-tables.ts'
 export * from './terminal-tables.ts'
+export * from './works-tables.ts'
 
 /** null: no limit. Storage and memory in bytes, cpu in millicores. */
 export interface Quotas {

@@ -17,7 +17,7 @@
 #   --only NAME  --push  --save FOLDER  --print (only shows the commands)
 set -euo pipefail
 
-all=(api agent display browser desktop)
+all=(api agent display browser desktop builder)
 tool='' name=localhost/porthole tag=dev base=debian:12-slim snapshot='' mirror='' ca='' network='' only='' push=false save='' print=false
 
 fail() { printf '%s\n' "$*" >&2; exit 1; }

@@ -3,7 +3,9 @@ import { and, asc, eq, gt, ne } from 'drizzle-orm'
 import type { Sql } from '#db/client.ts'
 import { jobs } from '#db/schema.ts'
 import { type DesiredJob, secretNamesOf } from '#protocol/job-spec.ts'
+import { registriesSecret } from '#protocol/works-spec.ts'
 import type { ApiConfig } from '../config.ts'
+import { openLogins } from '../registries/service.ts'
 import { openSecrets } from '../secrets/service.ts'
 import { openedSpec } from './kept-spec.ts'
 import type { JobRow } from './view.ts'
@@ -48,8 +50,13 @@ async function desiredJob(db: Sql, config: ApiConfig, row: JobRow): Promise<Desi
     user: row.user_id,
     labels: row.labels,
     ...(state === 'finished' ? {} : { spec: await openedSpec(config, row.project_id, row.spec) }),
-    ...(names.length > 0 ? { secrets: await openSecrets(db, config, row.project_id, names) } : {}),
+    ...(names.length > 0 || (mayRun && row.type === 'build') ? { secrets: await secretsOf(db, config, row, names) } : {}),
     timeout_ms: row.timeout_seconds * 1000,
     grace_ms: row.grace_seconds * 1000,
   }
+}
+
+async function secretsOf(db: Sql, config: ApiConfig, row: JobRow, names: string[]): Promise<Record<string, string>> {
+  const values = await openSecrets(db, config, row.project_id, names)
+  return row.type === 'build' ? { ...values, [registriesSecret]: await openLogins(db, config, row.project_id) } : values
 }

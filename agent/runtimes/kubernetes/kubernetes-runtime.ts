@@ -4,6 +4,7 @@ import { type Clock, sleep, within } from '#agent/clock.ts'
 import { type Log, whatFailed } from '#agent/log.ts'
 import { askHost, dialBytes, dialMessages } from '../host-door.ts'
 import type { JobRuntime } from '../job-runtime.ts'
+import { joinJobRuntimes } from '../job-runtime.ts'
 import { DialError, type Dialled, type DialTarget, type HostRequest, type LogOptions, type Runtime } from '../runtime.ts'
 import { clusterCapabilities } from './cluster-capabilities.ts'
 import { ClusterObjects } from './cluster-objects.ts'
@@ -20,6 +21,7 @@ import { CannotRun } from './pod-spec.ts'
 import { makeSession, type Step } from './session-maker.ts'
 import { removeLeftovers, removePod, type SessionRemoverParts } from './session-remover.ts'
 import type { KubernetesSettings } from './settings.ts'
+import { TaskRuntime } from './tasks/task-runtime.ts'
 import { VolumeArchives } from './volume-archives.ts'
 import type { Pod } from './wire.ts'
 
@@ -89,7 +91,7 @@ export class KubernetesRuntime implements Runtime {
       condemn: (pod, ending) => this.condemn(pod, ending),
       leaving: pod => void this.lastWords.take(sessionOf(pod), pod, this.signalFor(lastWordsMs)),
     })
-    this.jobs = new RunJobs({
+    const runs = new RunJobs({
       client: this.client,
       objects: this.objects,
       settings,
@@ -98,6 +100,9 @@ export class KubernetesRuntime implements Runtime {
       log,
       wallsMissing: () => this.wallsMissing(),
     })
+    const { places, agentName } = settings
+    const tasks = () => new TaskRuntime({ client: createKubeClient({ config, clock, random }), agentName, places, clock, log })
+    this.jobs = places.length > 0 ? joinJobRuntimes([runs, tasks()]) : runs
     this.volumes = new VolumeArchives({
       objects: this.objects,
       settings,

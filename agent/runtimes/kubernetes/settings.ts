@@ -38,6 +38,9 @@ export const KubernetesEnvironment = z.object({
   PORTHOLE_IMAGE_BROWSER: z.string().optional(),
   PORTHOLE_IMAGE_DESKTOP: z.string().optional(),
   PORTHOLE_IMAGE_DISPLAY: z.string().optional(),
+  PORTHOLE_IMAGE_BUILDER: z.string().optional(),
+  PORTHOLE_BUILD_SECCOMP_PROFILE: z.string().optional(),
+  PORTHOLE_GIT_SCHEMES: list.pipe(z.array(z.enum(['https', 'ssh', 'http', 'git']))).default(['https', 'ssh']),
   PORTHOLE_IMAGE_PULL_POLICY: z.enum(['Always', 'IfNotPresent', 'Never']).default('IfNotPresent'),
   PORTHOLE_IMAGE_PULL_SECRETS: list.default([]),
   PORTHOLE_BROWSERS: list.default(['chromium']),
@@ -90,12 +93,16 @@ export interface KubernetesSettings {
   /** Where the agent lives: its Secret, its Lease. */
   systemNamespace: string
   serviceAccount: string
-  images: { browser?: string; desktop?: string; display?: string }
+  images: { browser?: string; desktop?: string; display?: string; builder?: string }
   imagePullPolicy: 'Always' | 'IfNotPresent' | 'Never'
   imagePullSecrets: string[]
   browsers: string[]
   /** Localhost seccomp profile that lets Chromium make its own sandbox; null: RuntimeDefault, and Chromium without one. */
   seccompProfile: string | null
+  /** As `seccompProfile`, for builds, which make namespaces and mounts of their own; null: RuntimeDefault, which denies them. */
+  buildSeccompProfile: string | null
+  /** What sources of builds may be fetched by. */
+  gitSchemes: string[]
   runtimeClass: string | null
   runAsUser: number
   storageClass: string | null
@@ -130,18 +137,30 @@ const mib = 1024 * 1024
 
 export function kubernetesSettings(environment: Record<string, string | undefined>): KubernetesSettings {
   const env = readEnvironment(KubernetesEnvironment, environment)
-  const { PORTHOLE_IMAGE_BROWSER: browser, PORTHOLE_IMAGE_DESKTOP: desktop, PORTHOLE_IMAGE_DISPLAY: display } = env
+  const {
+    PORTHOLE_IMAGE_BROWSER: browser,
+    PORTHOLE_IMAGE_DESKTOP: desktop,
+    PORTHOLE_IMAGE_DISPLAY: display,
+    PORTHOLE_IMAGE_BUILDER: builder,
+  } = env
   return {
     kubeconfig: env.KUBECONFIG,
     agentName: env.PORTHOLE_AGENT_NAME,
     namespace: env.PORTHOLE_NAMESPACE,
     systemNamespace: env.PORTHOLE_SYSTEM_NAMESPACE,
     serviceAccount: env.PORTHOLE_SERVICE_ACCOUNT,
-    images: { ...(browser && { browser }), ...(desktop && { desktop }), ...(display && { display }) },
+    images: {
+      ...(browser && { browser }),
+      ...(desktop && { desktop }),
+      ...(display && { display }),
+      ...(builder && { builder }),
+    },
     imagePullPolicy: env.PORTHOLE_IMAGE_PULL_POLICY,
     imagePullSecrets: env.PORTHOLE_IMAGE_PULL_SECRETS,
     browsers: env.PORTHOLE_BROWSERS,
     seccompProfile: env.PORTHOLE_SECCOMP_PROFILE ?? null,
+    buildSeccompProfile: env.PORTHOLE_BUILD_SECCOMP_PROFILE ?? null,
+    gitSchemes: env.PORTHOLE_GIT_SCHEMES,
     runtimeClass: env.PORTHOLE_RUNTIME_CLASS ?? null,
     runAsUser: env.PORTHOLE_RUN_AS_USER,
     storageClass: env.PORTHOLE_STORAGE_CLASS ?? null,

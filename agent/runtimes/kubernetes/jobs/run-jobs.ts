@@ -1,7 +1,8 @@
 /** `run` jobs as pods: fills the job port for one type. What there is comes from a watch; ends and exit codes are the kubelet's word. */
 import type { Clock } from '#agent/clock.ts'
 import { type Log, whatFailed } from '#agent/log.ts'
-import type { JobType } from '#protocol/job-spec.ts'
+import type { JobType, RunSpec } from '#protocol/job-spec.ts'
+import { buildAsRun } from '../../build-script.ts'
 import {
   type JobAttempt,
   type JobInstance,
@@ -19,6 +20,7 @@ import { CannotRun } from '../pod-spec.ts'
 import type { KubernetesSettings } from '../settings.ts'
 import { WatchedList } from '../watched-list.ts'
 import type { NetworkPolicy, Pod } from '../wire.ts'
+import { buildPod, buildResults } from './build-pod.ts'
 import { podOutput } from './run-logs.ts'
 import { attemptLabels, runAnnotation, runLabels, runPod, runPolicy } from './run-pod.ts'
 import { runState } from './run-status.ts'
@@ -64,7 +66,7 @@ export class RunJobs implements JobRuntime {
   }
 
   async capabilities(): Promise<{ types: JobType[]; capacity: number }> {
-    return { types: ['run'], capacity: this.parts.capacity ?? 20 }
+    return { types: this.parts.settings.images.builder ? ['run', 'build'] : ['run'], capacity: this.parts.capacity ?? 20 }
   }
 
   async observe(): Promise<JobInstance[]> {
@@ -80,10 +82,9 @@ export class RunJobs implements JobRuntime {
     return () => void this.wakes.delete(wake)
   }
 
-  async start(attempt: JobAttempt): Promise<void> {
+  async start(given: JobAttempt): Promise<void> {
     const { objects, settings, wallsMissing } = this.parts
-    const { spec } = attempt
-    if (spec.type !== 'run') throw new JobRefused(`${spec.type} is not for pods`)
+    const { attempt, spec, build } = asRun(given, settings)
     const missing = spec.egress.mode === 'all' ? null : wallsMissing()
     if (missing) throw new JobRefused(missing)
     const signal = this.signalFor(stepMs)
@@ -95,7 +96,12 @@ export class RunJobs implements JobRuntime {
         mine,
         signal,
       )
-      const { object: pod } = await objects.ensure<Pod>('pods', runPod(attempt, spec, settings), mine, signal)
+      const { object: pod } = await objects.ensure<Pod>(
+        'pods',
+        build ? buildPod(attempt, spec, settings) : runPod(attempt, spec, settings),
+        mine,
+        signal,
+      )
       this.pods.put(pod)
       if (!policy.metadata?.ownerReferences?.length) await this.own(policy, pod, signal)
     })
@@ -200,6 +206,14 @@ export class RunJobs implements JobRuntime {
   private wake(): void {
     for (const wake of [...this.wakes]) wake()
   }
+}
+
+function asRun(attempt: JobAttempt, settings: KubernetesSettings): { attempt: JobAttempt; spec: RunSpec; build: boolean } {
+  const { spec } = attempt
+  if (spec.type === 'run') return { attempt, spec, build: false }
+  const image = settings.images.builder
+  if (spec.type !== 'build' || !image) throw new JobRefused(`${spec.type} is not for pods here`)
+  return { ...buildAsRun(attempt, spec, { image, gitSchemes: settings.gitSchemes, results: buildResults }), build: true }
 }
 
 async function refusing(work: () => Promise<void>): Promise<void> {

@@ -1,9 +1,11 @@
 /** A job's pod -> the attempt as it is. Pure. */
 import type { JobCause, JobOutcome } from '#protocol/job-spec.ts'
+import { readResults } from '../../build-script.ts'
 import type { JobInstance } from '../../job-runtime.ts'
 import { outOfMemory, podEnding, readCondemned, sentence } from '../pod-ending.ts'
 import { podWaiting } from '../pod-waiting.ts'
 import type { Pod } from '../wire.ts'
+import { isBuild } from './build-pod.ts'
 import { runAnnotation, runLabel } from './run-pod.ts'
 
 /** `hopeless`: why it will never run; it should be made to end. */
@@ -22,7 +24,7 @@ export function runState(pod: Pod, offset: number): RunState {
   const base = {
     job: labels[runLabel.job] ?? '',
     attempt: Number(labels[runLabel.attempt]),
-    type: 'run' as const,
+    type: isBuild(pod) ? ('build' as const) : ('run' as const),
     name,
     uid,
     exitCode: terminated?.exitCode ?? null,
@@ -30,7 +32,7 @@ export function runState(pod: Pod, offset: number): RunState {
     endedAt: null,
     progress: null,
     resources: [],
-    result: null,
+    result: isBuild(pod) && terminated ? readResults(terminated.message ?? '') : null,
     streams: [''],
   }
   const phase = pod.status?.phase
