@@ -108,6 +108,16 @@ export const rows: Record<string, Row> = {
   'POST /v1/secrets': { body: { name: 'made', value: 'v' }, own: 201, otherUser: 200 },
   'DELETE /v1/secrets/{id}': { of: 'secret', own: 204 },
 
+  'GET /v1/registries': { own: 200 },
+  'POST /v1/registries': { body: { host: 'made.example', username: 'u', password: 'p' }, own: 201, otherUser: 200 },
+  'DELETE /v1/registries/{id}': { of: 'registry', own: 204 },
+  // No cluster of the test builds.
+  'POST /v1/registries/{id}/test': { of: 'registry', own: 409 },
+  'GET /v1/webhooks': { own: 200 },
+  'POST /v1/webhooks': { body: { provider: 'github', build: { git: { url: 'https://git.example.com/a' } } }, own: 201 },
+  'DELETE /v1/webhooks/{id}': { of: 'webhook', own: 204 },
+  'POST /v1/hooks/{id}': { own: 401 },
+
   'GET /v1/jobs': { own: 200 },
   'POST /v1/jobs': { body: { type: 'run', image: 'busybox', command: ['true'] }, own: 201 },
   'GET /v1/jobs/{id}': { of: 'job', own: 200 },
@@ -161,6 +171,8 @@ export const makers = {
   template: made('/v1/templates', () => ({ id: name(), name: 'Thing', kind: 'browser', browser: 'chromium' })),
   volume: made('/v1/volumes', () => ({ name: name() })),
   secret: made('/v1/secrets', () => ({ name: name(), value: 'value' })),
+  registry: made('/v1/registries', () => ({ host: `${name()}.example`, username: 'u', password: 'p' })),
+  webhook: made('/v1/webhooks', () => ({ provider: 'github', build: { git: { url: 'https://git.example.com/a' } } })),
   job: made('/v1/jobs', () => ({ type: 'run', image: 'busybox', command: ['true'] })),
   session: runningSession,
   async terminal(api, owner, cluster) {

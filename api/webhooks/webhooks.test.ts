@@ -55,7 +55,7 @@ async function send(id: string, text: string, headers: Record<string, string>) {
     body: text,
     headers: { 'content-type': 'application/json', ...headers },
   })
-  return { status: response.status, body: await response.json() }
+  return { status: response.status, body: (await response.json()) as { action?: string; job: string } }
 }
 
 describe('a registry', () => {
