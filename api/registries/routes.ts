@@ -3,6 +3,7 @@ import { answerAfterCommit } from '../idempotency/middleware.ts'
 import { pageOf } from '../paging.ts'
 import type { Mount } from '../resources.ts'
 import { json, jsonBody, newRouter, problemAnswers, route } from '../route.ts'
+import { preferredWait } from '../sessions/wait.ts'
 import { Registry, RegistryCreate, RegistryTest } from './schema.ts'
 import { beginTest, deleteRegistry, listRegistries, putRegistry, testResult } from './service.ts'
 
@@ -47,7 +48,10 @@ const test = route({
   path: '/v1/registries/{id}/test',
   tags,
   summary: 'Try the login from a cluster that builds; waits half a minute at most',
-  request: { params },
+  request: {
+    params,
+    headers: z.object({ prefer: z.string().max(200).optional().openapi({ description: '`wait=N` (0..60): instead of 30 s.' }) }),
+  },
   responses: { 200: json(RegistryTest, 'What came of it'), ...problemAnswers('not_found', 'conflict', 'quota_exceeded') },
 })
 
@@ -66,9 +70,11 @@ export const mountRegistries: Mount = app => {
   })
   router.openapi(test, async c => {
     const job = await beginTest(c.var.ctx, c.req.valid('param').id)
+    const { prefer } = c.req.valid('header')
+    const seconds = prefer === undefined ? testSeconds : preferredWait(prefer)
     const waiting = { object: 'registry_test' as const, ok: null, detail: 'The job is queued.', job }
     return answerAfterCommit(c, c.json(waiting, 200), async () =>
-      c.json(await testResult(c.var.ctx, job, testSeconds, c.req.raw.signal), 200),
+      c.json(await testResult(c.var.ctx, job, seconds, c.req.raw.signal), 200),
     )
   })
   app.route('/', router)

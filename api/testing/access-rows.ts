@@ -111,8 +111,7 @@ export const rows: Record<string, Row> = {
   'GET /v1/registries': { own: 200 },
   'POST /v1/registries': { body: { host: 'made.example', username: 'u', password: 'p' }, own: 201, otherUser: 200 },
   'DELETE /v1/registries/{id}': { of: 'registry', own: 204 },
-  // No cluster of the test builds.
-  'POST /v1/registries/{id}/test': { of: 'registry', own: 409 },
+  'POST /v1/registries/{id}/test': { of: 'registry', headers: { prefer: 'wait=0' }, own: 200 },
   'GET /v1/webhooks': { own: 200 },
   'POST /v1/webhooks': { body: { provider: 'github', build: { git: { url: 'https://git.example.com/a' } } }, own: 201 },
   'DELETE /v1/webhooks/{id}': { of: 'webhook', own: 204 },
