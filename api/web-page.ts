@@ -14,11 +14,22 @@ export function cacheOf(path: string): string {
   return path.startsWith('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache'
 }
 
-export function pagePolicy(host: string): Record<string, string> {
+/** Stands in the built index.html wherever the nonce of an answer belongs. */
+export const nonceMark = 'porthole-page-nonce'
+
+/** One answer with the page: a nonce of its own, and a policy under which nothing runs but what carries it. */
+export function servedPage(built: string, host: string): { html: string; headers: Record<string, string> } {
+  const nonce = btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))))
+  // What the page's own script imports may run, too; a script that anything else brings in may not, wherever it lies.
+  const scripts = built.includes(nonceMark) ? `'nonce-${nonce}' 'strict-dynamic'` : "'self'"
+  return { html: built.replaceAll(nonceMark, nonce), headers: { ...pagePolicy(host, scripts), 'cache-control': 'no-store' } }
+}
+
+function pagePolicy(host: string, scripts: string): Record<string, string> {
   return {
     'content-security-policy': [
       "default-src 'none'",
-      "script-src 'self'",
+      `script-src ${scripts}`,
       "style-src 'self'",
       "font-src 'self'",
       "img-src 'self' blob: data:",
@@ -28,6 +39,7 @@ export function pagePolicy(host: string): Record<string, string> {
       "base-uri 'none'",
       "form-action 'self'",
       "require-trusted-types-for 'script'",
+      "trusted-types 'none'",
     ].join('; '),
     'x-frame-options': 'DENY',
     'cross-origin-opener-policy': 'same-origin',

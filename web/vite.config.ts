@@ -6,6 +6,8 @@ import { defineConfig } from 'vite'
 export default defineConfig({
   root: fileURLToPath(new URL('.', import.meta.url)),
   plugins: [react()],
+  // The server puts each answer's own nonce in its place (api/web-page.ts).
+  html: { cspNonce: 'porthole-page-nonce' },
   build: {
     outDir: 'dist',
     emptyOutDir: true,

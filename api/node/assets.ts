@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { extname, join, relative, sep } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { assetHeaders, cacheOf, notPages, pagePolicy } from '../web-page.ts'
+import { assetHeaders, cacheOf, notPages, servedPage } from '../web-page.ts'
 
 const types: Record<string, string> = {
   '.html': 'text/html; charset=utf-8',
@@ -53,10 +53,10 @@ export class Assets {
     if (file && url.pathname !== '/index.html') return this.serve(request, file)
     if (!wantsPage || extname(url.pathname) !== '') return null
     const page = this.files.get('/index.html')
-    return page ? this.serve(request, page, pagePolicy(url.host)) : notBuilt(request)
+    return page ? servePage(request, page, url.host) : notBuilt(request)
   }
 
-  private serve(request: Request, asset: Asset, policy: Record<string, string> = {}): Response {
+  private serve(request: Request, asset: Asset): Response {
     const zip = worthZipping.test(asset.type) && /\bgzip\b/.test(request.headers.get('accept-encoding') ?? '')
     const body = zip ? (asset.zipped ??= new Uint8Array(gzipSync(asset.body))) : asset.body
     return new Response(request.method === 'HEAD' ? null : body, {
@@ -67,7 +67,6 @@ export class Assets {
         ...assetHeaders,
         vary: 'accept-encoding',
         ...(zip ? { 'content-encoding': 'gzip' } : {}),
-        ...policy,
       },
     })
   }
@@ -81,6 +80,13 @@ export class Assets {
     this.builtAt = builtAt
     this.files = builtAt === -1 ? new Map() : readFolder(this.folder)
   }
+}
+
+function servePage(request: Request, page: Asset, host: string): Response {
+  const { html, headers } = servedPage(new TextDecoder().decode(page.body), host)
+  return new Response(request.method === 'HEAD' ? null : html, {
+    headers: { 'content-type': page.type, ...assetHeaders, ...headers },
+  })
 }
 
 function readFolder(folder: string): Map<string, Asset> {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it, vi } from 'vitest'
 import { mintSecret, mintUserToken } from '../tokens/format.ts'
+import { nonceMark } from '../web-page.ts'
 import { Assets } from './assets.ts'
 import { clientAddress } from './client-address.ts'
 import { jsonLog } from './log.ts'
@@ -79,7 +80,7 @@ describe('files of the dashboard', () => {
     const answer = get(missing, '/', html)!
     expect([answer.status, await answer.text()]).toEqual([503, expect.stringContaining('npm start')])
     mkdirSync(join(dist, 'assets'), { recursive: true })
-    writeFileSync(join(dist, 'index.html'), '<!doctype html><script src=/assets/a-1.js></script>')
+    writeFileSync(join(dist, 'index.html'), `<!doctype html><script src=/assets/a-1.js nonce="${nonceMark}"></script>`)
     writeFileSync(join(dist, 'assets/a-1.js'), 'x()'.repeat(1000))
     writeFileSync(join(outer, 'secret'), 'no')
     symlinkSync(join(outer, 'secret'), join(dist, 'link'))
@@ -97,10 +98,15 @@ describe('files of the dashboard', () => {
     })
     expect((await get(assets, '/assets/a-1.js')!.text()).length).toBe(3000)
     const page = get(assets, '/', html)!
-    expect(page.headers.get('cache-control')).toBe('no-cache')
+    expect(page.headers.get('cache-control')).toBe('no-store')
     expect(page.headers.get('content-security-policy')).toContain(
       "connect-src 'self' ws://porthole.test:8080 wss://porthole.test:8080;",
     )
+    const nonces = await Promise.all(
+      [page, get(assets, '/', html)!].map(async one => /nonce="([^"]+)"/.exec(await one.text())![1]!),
+    )
+    expect(page.headers.get('content-security-policy')).toContain(`script-src 'nonce-${nonces[0]}' 'strict-dynamic';`)
+    expect(new Set([...nonces, nonceMark]).size).toBe(3)
     expect(await get(assets, '/', html, 'HEAD')!.text()).toBe('')
     for (const path of [
       '/../secret',

@@ -25,7 +25,7 @@ import { type HttpServer, httpServer, type NodeEnv } from './server.ts'
 import { Timers } from './timers.ts'
 import { NodeTunnel } from './tunnel.ts'
 
-const webFolder = fileURLToPath(new URL('../../web/dist', import.meta.url))
+const builtDashboard = fileURLToPath(new URL('../../web/dist', import.meta.url))
 /** A replica that has not beaten for this long is dead. */
 const deadAfterMs = 30_000
 const drainMs = 3_000
@@ -39,20 +39,25 @@ export interface RunningApi {
   close(): Promise<void>
 }
 
-export async function startApi(settings: NodeSettings, log: Log): Promise<RunningApi> {
+export async function startApi(settings: NodeSettings, log: Log, webFolder = builtDashboard): Promise<RunningApi> {
   const undo: (() => Promise<void>)[] = []
   const close = once(async () => {
     for (const step of undo.reverse()) await step().catch(error => log.warn('shutdown_step_failed', { message: String(error) }))
   })
   try {
-    return { ...(await assemble(settings, log, undo)), close }
+    return { ...(await assemble(settings, log, undo, webFolder)), close }
   } catch (error) {
     await close()
     throw error
   }
 }
 
-async function assemble(settings: NodeSettings, log: Log, undo: (() => Promise<void>)[]): Promise<Omit<RunningApi, 'close'>> {
+async function assemble(
+  settings: NodeSettings,
+  log: Log,
+  undo: (() => Promise<void>)[],
+  webFolder: string,
+): Promise<Omit<RunningApi, 'close'>> {
   const dataDir = resolve(settings.dataDir)
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
   const databaseUrl = settings.databaseUrl ?? (await embedded(dataDir, log, undo))

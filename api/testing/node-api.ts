@@ -15,7 +15,9 @@ export interface NodeApi extends PlatformApi, Omit<RunningApi, 'url' | 'close'> 
   replicaOf(): Promise<RunningApi>
 }
 
-export async function nodeApi(change: { env?: Record<string, string>; meetingMs?: number } = {}): Promise<NodeApi> {
+export async function nodeApi(
+  change: { env?: Record<string, string>; meetingMs?: number; webFolder?: string } = {},
+): Promise<NodeApi> {
   const { url: databaseUrl, drop } = await testDatabase()
   const folder = mkdtempSync(join(tmpdir(), 'porthole-api-'))
   const lines: string[] = []
@@ -29,6 +31,7 @@ export async function nodeApi(change: { env?: Record<string, string>; meetingMs?
     const api = await startApi(
       settings,
       jsonLog(line => lines.push(line)),
+      change.webFolder,
     )
     replicas.push(api)
     return api

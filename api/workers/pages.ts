@@ -1,5 +1,5 @@
 /** The dashboard's files from the assets binding, with the headers that Node serves them with. */
-import { assetHeaders, cacheOf, notPages, pagePolicy } from '../web-page.ts'
+import { assetHeaders, cacheOf, notPages, servedPage } from '../web-page.ts'
 import type { Bindings } from './bindings.ts'
 
 /** Null: not for us. */
@@ -10,14 +10,14 @@ export async function page(request: Request, { ASSETS }: Pick<Bindings, 'ASSETS'
   const wantsPage = (request.headers.get('accept') ?? '').includes('text/html')
   const isFile = /\.\w+$/.test(url.pathname) && url.pathname !== '/index.html'
   if (!isFile && !wantsPage) return null
-  const file = await ASSETS.fetch(isFile ? request : new Request(new URL('/index.html', url), request))
+  // Without the client's conditions: an answer with a nonce of its own is never the one from before.
+  const file = await ASSETS.fetch(isFile ? request : new Request(new URL('/index.html', url)))
   if (file.status !== 200 && file.status !== 304) return null
+  const served = isFile ? null : servedPage(await file.text(), url.host)
   const headers = new Headers(file.headers)
-  const ours = {
-    ...assetHeaders,
-    ...(isFile ? {} : pagePolicy(url.host)),
-    'cache-control': isFile ? cacheOf(url.pathname) : 'no-cache',
-  }
+  const ours = { ...assetHeaders, ...(served?.headers ?? { 'cache-control': cacheOf(url.pathname) }) }
   for (const [name, value] of Object.entries(ours)) headers.set(name, value)
-  return new Response(file.body, { status: file.status, headers })
+  if (!served) return new Response(file.body, { status: file.status, headers })
+  for (const name of ['etag', 'last-modified', 'content-length', 'content-encoding']) headers.delete(name)
+  return new Response(request.method === 'HEAD' ? null : served.html, { headers })
 }

@@ -39,7 +39,7 @@ export function PortholeArt({ weather = 'calm', className = '' }: { weather?: We
       <circle className="porthole-rim" cx="100" cy="100" r="98" />
       <circle className="porthole-rim-edge" cx="100" cy="100" r="79" />
       {bolts.map(bolt => (
-        <circle key={bolt.x + bolt.y} className="porthole-bolt" cx={bolt.x} cy={bolt.y} r="3" />
+        <circle key={`${bolt.x} ${bolt.y}`} className="porthole-bolt" cx={bolt.x} cy={bolt.y} r="3" />
       ))}
       <g clipPath={`url(#${clip})`}>
         <rect x="26" y="26" width="148" height="148" fill={`url(#${sky})`} />
