@@ -21,6 +21,25 @@ platformConformance(
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       })
 
+    it('an object that slept goes on where it was: same socket, same epoch', async () => {
+      const api = running()
+      const agent = await api.agent()
+      const link = await agent.link({ acknowledges: true })
+      const [before] = await api.db.execute<{ epoch: string }>(`select epoch from clusters where id = '${agent.cluster}'`)
+      await call('POST', '/v1/sessions', { template: 'chromium', cluster: agent.cluster })
+      const first = (await link.next('delta')).items[0]!
+      await api.workerd.sleep('ClusterObject', agent.cluster)
+      await call('DELETE', `/v1/sessions/${first.id}`)
+      // All of it, should the sleep have come before what was sent could be noted.
+      const told = await Promise.race([link.next('delta'), link.next('snapshot')])
+      expect(told.items).toMatchObject([{ id: first.id, state: 'deleted' }])
+      await api.workerd.sleep('ClusterObject', agent.cluster)
+      const load = { sessions: 0, streams: 0, cpu_millis_used: null, memory_bytes_used: null }
+      link.send({ type: 'report', epoch: Number(before!.epoch), seq: 1, complete: false, items: [], load })
+      expect((await link.next('report_ack')).seq).toBe(1)
+      link.ws.terminate()
+    })
+
     it('a stream that its agent does not end when told is cut', async () => {
       const api = running()
       const agent = await ServingAgent.of(await api.agent())
