@@ -18,7 +18,7 @@ const create = route({
   method: 'post',
   path: '/v1/terminals',
   tags,
-  summary: 'A shell in a running session or job',
+  summary: 'A shell in a running session',
   request: { body: jsonBody(TerminalCreate) },
   responses: {
     201: json(Terminal, 'Open its `url` next'),

@@ -7,9 +7,9 @@ const { cols, rows } = terminalSize
 
 export const TerminalCreate = z
   .strictObject({
-    session: z.string().max(64).optional().openapi({ description: 'Which session to step into; or `job`.' }),
-    job: z.string().max(64).optional(),
-    pod: z.string().max(253).optional().openapi({ description: 'Kubernetes, jobs of several pods; absent: the newest.' }),
+    session: z.string().max(64).optional().openapi({ description: 'Which session to step into.' }),
+    job: z.string().max(64).optional().openapi({ description: 'Not yet: refused with 422.' }),
+    pod: z.string().max(253).optional().openapi({ description: 'Kubernetes; absent: the one there is.' }),
     container: z.string().max(63).optional().openapi({ description: 'Kubernetes; absent: where its programs run.' }),
     shell: z
       .string()

@@ -15,10 +15,24 @@ export async function clusterCapabilities(
   probe: ProbeResult | null,
   signal: AbortSignal,
 ): Promise<Capabilities> {
-  const [version, quotas] = await Promise.all([serverVersion(client, signal), quotasOf(client, settings.namespace, signal)])
+  const [version, quotas, shells] = await Promise.all([
+    serverVersion(client, signal),
+    quotasOf(client, settings.namespace, signal),
+    mayExec(client, settings.namespace, signal),
+  ])
   const { browser, desktop, display } = settings.images
   const kinds = [...(browser ? ['browser'] : []), ...(desktop ? ['desktop'] : []), ...(display ? ['app'] : [])]
-  const features = ['display', 'volumes', 'logs', 'files', 'ports', 'screenshot', 'warm', ...(probe?.enforced ? ['egress'] : [])]
+  const features = [
+    'display',
+    'volumes',
+    'logs',
+    'files',
+    'ports',
+    'screenshot',
+    'warm',
+    ...(probe?.enforced ? ['egress'] : []),
+    ...(shells ? ['exec'] : []),
+  ]
   return {
     runtime: 'kubernetes',
     kinds,
@@ -64,6 +78,24 @@ async function serverVersion(client: KubeClient, signal: AbortSignal): Promise<s
     patienceMs: 5_000,
   })
   return (answer.gitVersion ?? '').replace(/^v/, '')
+}
+
+/** Whether the operator gave us `pods/exec` there; older servers ask for `get`, newer ones for `create` too. */
+async function mayExec(client: KubeClient, namespace: string, signal: AbortSignal): Promise<boolean> {
+  const may = async (verb: string) => {
+    const spec = { resourceAttributes: { namespace, verb, resource: 'pods', subresource: 'exec' } }
+    const review = await client.request<{ status?: { allowed?: boolean } }>({
+      method: 'POST',
+      path: '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
+      body: { apiVersion: 'authorization.k8s.io/v1', kind: 'SelfSubjectAccessReview', spec },
+      priority: 'look',
+      signal,
+      patienceMs: 5_000,
+    })
+    return review.status?.allowed === true
+  }
+  const answers = await Promise.all([may('get'), may('create')]).catch(() => [false])
+  return answers.every(Boolean)
 }
 
 async function quotasOf(client: KubeClient, namespace: string, signal: AbortSignal): Promise<Quota[]> {

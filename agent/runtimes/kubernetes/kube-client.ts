@@ -174,7 +174,10 @@ export function createKubeClient({ config, clock, random }: KubeClientParts): Ku
     upgrade: async (path, protocol, signal) => {
       const options: RequestOptions = {}
       await config.applyToHTTPSOptions(options as Parameters<KubeConfig['applyToHTTPSOptions']>[0])
-      const url = address({ path: path.split('?')[0]!, query: Object.fromEntries(new URLSearchParams(path.split('?')[1])) })
+      const [place, query = ''] = path.split('?')
+      const url = address({ path: place! })
+      // As it is: a command has many words under one name.
+      url.search = query
       url.protocol = secure ? 'wss:' : 'ws:'
       return await openWebSocket(url, protocol, options, signal)
     },

@@ -5,7 +5,16 @@ import { type Log, whatFailed } from '#agent/log.ts'
 import { askHost, dialBytes, dialMessages } from '../host-door.ts'
 import type { JobRuntime } from '../job-runtime.ts'
 import { joinJobRuntimes } from '../job-runtime.ts'
-import { DialError, type Dialled, type DialTarget, type HostRequest, type LogOptions, type Runtime } from '../runtime.ts'
+import {
+  DialError,
+  type Dialled,
+  type DialTarget,
+  type HostRequest,
+  type LogOptions,
+  type Runtime,
+  type Shell,
+  type ShellOrder,
+} from '../runtime.ts'
 import { clusterCapabilities } from './cluster-capabilities.ts'
 import { ClusterObjects } from './cluster-objects.ts'
 import { type ProbeResult, probeCluster } from './cluster-probe.ts'
@@ -16,7 +25,8 @@ import { PodBook } from './pod-book.ts'
 import { hostDoor, opened, type PodDialler, podDialler } from './pod-dialler.ts'
 import { condemnation, type PodEnding } from './pod-ending.ts'
 import { isSilentYet, LastWords, lastLines, podLog } from './pod-logs.ts'
-import { podPorts } from './pod-names.ts'
+import { containerName, podPorts } from './pod-names.ts'
+import { podShell } from './pod-shell.ts'
 import { CannotRun } from './pod-spec.ts'
 import { makeSession, type Step } from './session-maker.ts'
 import { removeLeftovers, removePod, type SessionRemoverParts } from './session-remover.ts'
@@ -182,6 +192,19 @@ export class KubernetesRuntime implements Runtime {
       default:
         return await dialMessages(door, `/${target.kind}`, target.headers, signal)
     }
+  }
+
+  async exec(session: string, order: ShellOrder, signal: AbortSignal): Promise<Shell> {
+    const pod = this.dialable(session)
+    const { name, namespace } = pod.metadata!
+    const names = pod.spec!.containers.map(container => container.name)
+    // Beside a display, an app has a container of its own.
+    const container = order.container ?? (names.includes(containerName.app) ? containerName.app : containerName.main)
+    if (order.pod !== undefined && order.pod !== name)
+      throw new DialError(404, 'not_found', `the session has no pod ${order.pod}`)
+    if (!names.includes(container))
+      throw new DialError(404, 'not_found', `the session has no container ${container}, only ${names.join(', ')}`)
+    return await podShell(this.client, { namespace: namespace!, pod: name!, container }, order, signal)
   }
 
   async host(session: string, request: HostRequest) {

@@ -136,6 +136,8 @@ class LocalRuntime implements Runtime {
   }
 
   async exec(session: string, order: ShellOrder, signal: AbortSignal): Promise<Shell> {
+    if (order.pod !== undefined || order.container !== undefined)
+      throw new DialError(404, 'not_found', 'a session of this machine has no pods and no containers')
     return await hostShell(this.running(session), order, signal)
   }
 
