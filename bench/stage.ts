@@ -1,0 +1,88 @@
+/** API, agent and target as processes of their own over a database of their own; everything is gone after `close`. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { WebSocket } from 'ws'
+import { startEmbeddedPostgres } from '#db/embedded/postgres.ts'
+import { Part } from './processes.ts'
+
+export interface Stage {
+  url: string
+  token: string
+  databaseUrl: string
+  api: Part
+  agent: Part
+  target: Part
+  targetPort: number
+  /** A running session with that port. */
+  session: string
+  // biome-ignore lint/suspicious/noExplicitAny: answers of every shape
+  call(method: string, path: string, body?: unknown): Promise<{ status: number; body: any }>
+  stream(port?: number): Promise<WebSocket>
+  close(): Promise<void>
+}
+
+export async function openStage(options: { startMs?: number; places?: number } = {}): Promise<Stage> {
+  const folder = mkdtempSync(join(tmpdir(), 'bench-'))
+  const undo: (() => Promise<unknown>)[] = []
+  const close = async () => {
+    for (const step of undo.reverse()) await step()
+    rmSync(folder, { recursive: true, force: true })
+  }
+  try {
+    const database = await startEmbeddedPostgres({ dataDir: join(folder, 'postgres') })
+    undo.push(() => database.stop())
+    const env = { DATABASE_URL: database.url, DATA_DIR: join(folder, 'api') }
+    const { part: api, ready } = await Part.begin<{ url: string; token: string }>('bench/parts/api.ts', [], env)
+    undo.push(() => api.end())
+    const { url, token } = ready
+    const call: Stage['call'] = async (method, path, body) => {
+      const answer = await fetch(url + path, {
+        method,
+        headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      })
+      const text = await answer.text()
+      return { status: answer.status, body: text === '' ? null : JSON.parse(text) }
+    }
+    const { part: target, ready: at } = await Part.begin<{ port: number }>('bench/parts/tcp-target.ts')
+    undo.push(() => target.end())
+    const made = await call('POST', '/v1/clusters', { name: 'bench' })
+    const { part: agent } = await Part.begin('bench/parts/bare-agent.ts', [], {
+      ...{ PORTHOLE_URL: url, JOIN_TOKEN: made.body.enrollment.token },
+      ...{ START_MS: String(options.startMs ?? 0), PLACES: String(options.places ?? 1000) },
+    })
+    undo.push(() => agent.end())
+    const template = { kind: 'app', command: ['x'], ports: [{ name: 'bench', port: at.port }] }
+    await call('POST', '/v1/templates', { id: 'bench', name: 'bench', ...template })
+    const session = (await running(call, { template: 'bench' })).id
+    const stream = (port = at.port) => openSocket(`${url.replace('http', 'ws')}/v1/sessions/${session}/ports/${port}`, token)
+    return { url, token, databaseUrl: database.url, api, agent, target, targetPort: at.port, session, call, stream, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function running(call: Stage['call'], body: object): Promise<{ id: string }> {
+  const made = await call('POST', '/v1/sessions', body)
+  for (;;) {
+    const { body: now } = await call('GET', `/v1/sessions/${made.body.id}`)
+    if (now.status === 'running') return now
+    if (made.status > 201 || now.status === 'failed')
+      throw new Error(`no session: ${JSON.stringify(made.body)} ${JSON.stringify(now)}`)
+    await new Promise(done => setTimeout(done, 50))
+  }
+}
+
+export function openSocket(url: string, token?: string, protocols: string[] = []): Promise<WebSocket> {
+  const ws = new WebSocket(url, protocols, {
+    perMessageDeflate: false,
+    ...(token ? { headers: { authorization: `Bearer ${token}` } } : {}),
+  })
+  return new Promise((opened, failed) => {
+    ws.once('open', () => opened(ws))
+    ws.once('error', failed)
+    ws.once('unexpected-response', (_, answer) => failed(new Error(`refused: ${answer.statusCode}`)))
+  })
+}
