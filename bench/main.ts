@@ -11,7 +11,7 @@ import { firstFrameSuite } from './first-frame.ts'
 import { leakSuite } from './leaks.ts'
 import { lifecycleSuite } from './lifecycle.ts'
 import type { Options } from './options.ts'
-import { scaleSuite } from './scale.ts'
+import { createSuite, growthSuite, idleSuite, requestSuite } from './scale.ts'
 import { streamSuite } from './stream.ts'
 
 const suites: Record<string, (options: Options) => Promise<Figure[]>> = {
@@ -19,7 +19,10 @@ const suites: Record<string, (options: Options) => Promise<Figure[]>> = {
   burst: burstSuite,
   'first-frame': firstFrameSuite,
   stream: streamSuite,
-  scale: scaleSuite,
+  requests: requestSuite,
+  creates: createSuite,
+  idle: idleSuite,
+  growth: growthSuite,
   leaks: leakSuite,
 }
 

@@ -11,20 +11,26 @@ import { openStage, type Stage } from './stage.ts'
 
 const suite = 'scale'
 
-export async function scaleSuite(options: Options): Promise<Figure[]> {
+export const requestSuite = (options: Options) =>
+  onStage(async stage => {
+    const { part: empty, ready } = await Part.begin<{ port: number }>('bench/parts/empty-hono.ts')
+    try {
+      return await requests(stage, `http://127.0.0.1:${ready.port}/`, options)
+    } finally {
+      await empty.end()
+    }
+  })
+export const createSuite = (options: Options) => onStage((stage, database) => creates(stage, database, options))
+export const idleSuite = (options: Options) =>
+  onStage(async (stage, database) => [...(await idleStreams(stage, options)), ...(await idleLinks(stage, database, options))])
+export const growthSuite = (options: Options) => onStage((stage, database) => growth(stage, database, options))
+
+async function onStage(measure: (stage: Stage, database: postgres.Sql) => Promise<Figure[]>): Promise<Figure[]> {
   const stage = await openStage({ places: 100_000 })
   const database = postgres(stage.databaseUrl, { max: 16, onnotice: () => {} })
-  const { part: empty, ready } = await Part.begin<{ port: number }>('bench/parts/empty-hono.ts')
   try {
-    return [
-      ...(await requests(stage, `http://127.0.0.1:${ready.port}/`, options)),
-      ...(await creates(stage, database, options)),
-      ...(await idleStreams(stage, options)),
-      ...(await idleLinks(stage, database, options)),
-      ...(await growth(stage, database, options)),
-    ]
+    return await measure(stage, database)
   } finally {
-    await empty.end()
     await database.end({ timeout: 2 })
     await stage.close()
   }

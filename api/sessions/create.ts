@@ -76,32 +76,33 @@ async function insertSession(
   const cluster = 'cluster' in placed ? placed.cluster : null
   if (volume && cluster) await bindVolume(tx, volume.id, cluster)
   const id = warm?.id ?? newId('ses')
-  const written = tx.insert(sessions).values({
-    id,
-    project_id: actor.project,
-    user_id: actor.user,
-    created_by: actor.token,
-    name: input.name ?? null,
-    template_id: template,
-    cluster_id: cluster,
-    placement,
-    volume_id: volume?.id ?? null,
-    spec,
-    labels: spec.labels,
-    resources: built.resources,
-    ...built.takes,
-    change_seq: 'seq' in placed ? placed.seq : 0,
-    ttl_seconds: built.ttl_seconds,
-    idle_timeout_seconds: built.idle_timeout_seconds,
-    expires_at: built.ttl_seconds === null ? null : sql`clock_timestamp() + make_interval(secs => ${built.ttl_seconds})`,
-    status: cluster ? 'starting' : 'queued',
-    status_reason: 'queued' in placed ? placed.queued : null,
-    phases: phaseNow(cluster ? 'placed' : 'queued'),
-    ...(warm && takenFrom(warm)),
-  })
+  const written = () =>
+    tx.insert(sessions).values({
+      id,
+      project_id: actor.project,
+      user_id: actor.user,
+      created_by: actor.token,
+      name: input.name ?? null,
+      template_id: template,
+      cluster_id: cluster,
+      placement,
+      volume_id: volume?.id ?? null,
+      spec,
+      labels: spec.labels,
+      resources: built.resources,
+      ...built.takes,
+      change_seq: 'seq' in placed ? placed.seq : 0,
+      ttl_seconds: built.ttl_seconds,
+      idle_timeout_seconds: built.idle_timeout_seconds,
+      expires_at: built.ttl_seconds === null ? null : sql`clock_timestamp() + make_interval(secs => ${built.ttl_seconds})`,
+      status: cluster ? 'starting' : 'queued',
+      status_reason: 'queued' in placed ? placed.queued : null,
+      phases: phaseNow(cluster ? 'placed' : 'queued'),
+      ...(warm && takenFrom(warm)),
+    })
   // Sent together, done in this order: one round trip instead of three.
   const [, , session] = await Promise.all([
-    written,
+    written().execute(),
     recordAudit(tx, ctx, { action: 'session.create', target: id, project: actor.project, detail: { template } }),
     sessionForEvent(tx, id, ctx.origin),
   ])
