@@ -1,6 +1,7 @@
 /** Opens Postgres. Node and Workers use the same client; only the pool size differs (Workers: one client a request). */
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
+import { prepared } from './prepared.ts'
 import * as schema from './schema.ts'
 
 export type Db = PostgresJsDatabase<typeof schema>
@@ -20,6 +21,8 @@ export interface DatabaseOptions {
   applicationName: string
   /** Seconds after which an idle connection is let go; absent: kept. */
   idleSeconds?: number
+  /** False where connections live for a request only, or are not ours: statements are not kept. */
+  prepare?: boolean
 }
 
 /** `max`: connections; `fetch_types: false` saves a round trip on each connection (we have no array parameters of custom types). */
@@ -32,5 +35,6 @@ export function openDatabase(url: string, options: DatabaseOptions): OpenDatabas
     onnotice: () => {},
     connection: { application_name: options.applicationName },
   })
-  return { db: drizzle(client, { schema }), client, close: () => client.end({ timeout: 3 }) }
+  const { prepare = true } = options
+  return { db: drizzle(prepare ? prepared(client) : client, { schema }), client, close: () => client.end({ timeout: 3 }) }
 }

@@ -15,7 +15,7 @@ export class LentDatabase {
   }
 
   readonly use = async <T>(work: (db: Db) => Promise<T>): Promise<T> => {
-    this.open ??= openDatabase(this.url, { max: connections, applicationName: 'porthole-edge' })
+    this.open ??= openDatabase(this.url, { max: connections, applicationName: 'porthole-edge', prepare: false })
     const { db } = this.open
     this.borrowers++
     try {

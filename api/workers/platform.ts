@@ -27,6 +27,7 @@ export class RequestScope {
       max: connections,
       applicationName: 'porthole-edge',
       idleSeconds,
+      prepare: false,
     })
     const { db } = this.database
     const defer = (work: Promise<unknown>) => {

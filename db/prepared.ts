@@ -1,0 +1,32 @@
+/**
+ * Lets every statement be prepared once per connection. An unprepared one with parameters costs two round trips each time (describe, then run) and is
+ * parsed and planned anew; a prepared one costs one. drizzle sends all through `unsafe`, which postgres.js leaves unprepared unless told.
+ */
+import type postgres from 'postgres'
+
+/** Statements with lists of varying length are many; beyond this they are no longer kept. */
+const mostStatements = 1_000
+
+export function prepared(client: postgres.Sql): postgres.Sql {
+  const known = new Set<string>()
+  const keeps = (query: string) => {
+    if (known.size < mostStatements) known.add(query)
+    return known.has(query)
+  }
+  const wrap = <S extends object>(sql: S): S =>
+    new Proxy(sql, {
+      get(target, name) {
+        const value = Reflect.get(target, name)
+        if (name === 'unsafe')
+          return (query: string, parameters?: unknown[], options?: object) =>
+            value(query, parameters, { ...options, prepare: keeps(query) })
+        if (name === 'begin' || name === 'savepoint')
+          return (...args: unknown[]) => {
+            const work = args.at(-1) as (sql: object) => unknown
+            return value(...args.slice(0, -1), (inner: object) => work(wrap(inner)))
+          }
+        return value
+      },
+    })
+  return wrap(client)
+}
