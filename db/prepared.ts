@@ -16,14 +16,15 @@ export function prepared(client: postgres.Sql): postgres.Sql {
   const wrap = <S extends object>(sql: S): S =>
     new Proxy(sql, {
       get(target, name) {
-        const value = Reflect.get(target, name)
+        const value: unknown = Reflect.get(target, name)
+        if (typeof value !== 'function') return value
         if (name === 'unsafe')
           return (query: string, parameters?: unknown[], options?: object) =>
-            value(query, parameters, { ...options, prepare: keeps(query) })
+            value.call(target, query, parameters, { ...options, prepare: keeps(query) })
         if (name === 'begin' || name === 'savepoint')
           return (...args: unknown[]) => {
             const work = args.at(-1) as (sql: object) => unknown
-            return value(...args.slice(0, -1), (inner: object) => work(wrap(inner)))
+            return value.call(target, ...args.slice(0, -1), (inner: object) => work(wrap(inner)))
           }
         return value
       },
