@@ -6,6 +6,7 @@ import type { Authenticator } from './auth.ts'
 import { mountClusters } from './clusters/routes.ts'
 import { mountDocs } from './docs/routes.ts'
 import { mountEvents } from './events/routes.ts'
+import { mountInspect } from './jobs/inspect.ts'
 import { mountJobLogs } from './jobs/logs/routes.ts'
 import { mountJobs } from './jobs/routes.ts'
 import { mountLinks } from './links/routes.ts'
@@ -51,6 +52,7 @@ export const resources: readonly Mount[] = [
   mountVolumes,
   mountTerminals,
   mountJobs,
+  mountInspect,
   mountJobLogs,
   mountSecrets,
   mountPools,

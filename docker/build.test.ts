@@ -57,7 +57,7 @@ it.each([
 it('all of them by default, of no registry', () => {
   const { lines } = build('--print', '--tool', 'podman')
   expect(lines.map(line => / --tag (\S+)/.exec(line)![1])).toEqual(
-    ['api', 'agent', 'display', 'browser', 'desktop'].map(image => `localhost/porthole/${image}:dev`),
+    ['api', 'agent', 'display', 'browser', 'desktop', 'builder'].map(image => `localhost/porthole/${image}:dev`),
   )
 })
 

@@ -118,6 +118,8 @@ printf '%s' "$BUILD_GIT_PASSWORD" >"$HOME/.git-password"
 printf '#!/bin/sh\\ncase $1 in Username*) echo git ;; *) cat "$HOME/.git-password" ;; esac\\n' >"$HOME/.askpass"
 chmod 700 "$HOME/.askpass"
 unset BUILD_LOGINS BUILD_GIT_PASSWORD
+# What is fetched goes into images, for whoever runs there.
+umask 022
 export GIT_ASKPASS="$HOME/.askpass" GIT_TERMINAL_PROMPT=0 GIT_CONFIG_NOSYSTEM=1 GIT_SSH_COMMAND='ssh -oBatchMode=yes -oStrictHostKeyChecking=accept-new'
 export REGISTRY_AUTH_FILE="$auth" BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs XDG_RUNTIME_DIR="$HOME/.run"
 mkdir -p "$XDG_RUNTIME_DIR" "$HOME/.config/containers"

@@ -92,3 +92,18 @@ describe('a deploy and a build', () => {
     expect([answer.status, answer.body.errors?.[0]?.pointer]).toEqual([422, pointer])
   })
 })
+
+it('a look at a repository answers what the cluster found', async () => {
+  const asked = api.call('POST', '/v1/jobs/inspect', { token, body: { git: { url: 'https://git.example.com/look.git' } } })
+  const isIt = (job: { spec?: unknown }) => JSON.stringify(job.spec ?? {}).includes('look.git')
+  let job: { id: string } | undefined
+  while (!job) job = (await cluster.desiredJobs()).find(isIt)
+  const result = {
+    commit: 'a'.repeat(40),
+    branches: ['main'],
+    default_branch: 'main',
+    dockerfile: { path: 'Dockerfile', args: [], stages: [] },
+  }
+  await cluster.report([], { jobs: [endedJob(job.id, 0, { result })] })
+  expect((await asked).body).toMatchObject({ object: 'inspection', status: 'succeeded', ...result })
+})

@@ -119,6 +119,7 @@ export const rows: Record<string, Row> = {
 
   'GET /v1/jobs': { own: 200 },
   'POST /v1/jobs': { body: { type: 'run', image: 'busybox', command: ['true'] }, own: 201 },
+  'POST /v1/jobs/inspect': { body: { git: { url: 'https://git.example.com/a' } }, headers: { prefer: 'wait=0' }, own: 200 },
   'GET /v1/jobs/{id}': { of: 'job', own: 200 },
   'DELETE /v1/jobs/{id}': { of: 'job', own: 204 },
   'POST /v1/jobs/{id}/cancel': { of: 'job', own: 200 },

@@ -1,7 +1,7 @@
 /**
  * A build on a real cluster, without a privilege: git over the network, an image pushed to a registry with a login, its cache used again, and the image
  * run as a job. Needs, beside KUBECONFIG, PORTHOLE_TEST_REGISTRY (a docker-registry program), PORTHOLE_TEST_NODE (an address of this machine that pods
- * reach), git, buildah, and deploy/seccomp/build.json on the node as porthole/build.json.
+ * reach), PORTHOLE_TEST_BASE (an image of buildah's with a shell, with its history), PORTHOLE_TEST_IMPORT (program IMAGE ARCHIVE: `P image NAME FILE`), git, buildah, and deploy/seccomp/build.json on the node as porthole/build.json.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
