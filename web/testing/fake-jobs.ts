@@ -53,9 +53,22 @@ export function fakeJobs({ state, nextId, tell }: Parts) {
         const detail = 'This is no image reference.'
         return problem(response, 422, 'invalid', { detail, errors: [{ pointer: '/image', detail }] })
       }
-      const { type, name, ...spec } = body
+      const { type, name, dry_run, ...spec } = body
+      if (dry_run) {
+        const changes = [
+          { kind: 'Deployment', name: 'shop', change: 'update', diff: '   spec:\n-    replicas: 2\n+    replicas: 3' },
+          { kind: 'ConfigMap', name: 'old', change: 'delete', diff: '' },
+        ]
+        const looked = sampleJob(Date.now(), { id: nextId('job'), type: 'manifest', spec, result: { changes, dry_run: true } })
+        return json(response, 201, looked)
+      }
+      if (typeof body.yaml === 'string' && body.yaml.includes('privileged')) {
+        const detail = 'line 7: is not allowed.'
+        return problem(response, 422, 'invalid', { detail, errors: [{ pointer: '/yaml/0/spec/privileged', detail }] })
+      }
       const made = sampleJob(Date.now(), {
         id: nextId('job'),
+        type: (type as Job['type']) ?? 'run',
         name: typeof name === 'string' ? name : null,
         status: 'queued',
         spec,

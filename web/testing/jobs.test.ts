@@ -134,3 +134,20 @@ test('a new job: faults at their fields, then its page', async () => {
   await page.getByRole('heading', { name: 'mine' }).waitFor()
   await soon(() => expect([...dashboard.api.state.jobs.values()].filter(one => one.name === 'mine')).toHaveLength(1))
 })
+
+test('a manifest is looked at first: the differences stand there before it can be applied', async () => {
+  await dashboard.open('/jobs')
+  await page.getByRole('button', { name: 'New job' }).click()
+  await page.locator('label', { hasText: 'Manifest' }).click()
+  await page.getByLabel('YAML').fill('kind: Deployment')
+  await page.getByRole('button', { name: 'Show what would change' }).click()
+  await page.locator('.job-diff [data-line="+"]', { hasText: 'replicas: 3' }).waitFor()
+  await page.getByText('Removed').waitFor()
+  // What is changed after that must be looked at again.
+  await page.getByLabel('YAML').fill('kind: Deployment\n')
+  await page.getByRole('button', { name: 'Show what would change' }).click()
+  await page.getByRole('button', { name: 'Apply this' }).click()
+  await page.locator('.session-title .status', { hasText: 'Queued' }).waitFor()
+  const posts = dashboard.api.calls.filter(call => call === 'POST /v1/jobs')
+  expect(posts).toHaveLength(3)
+})

@@ -135,6 +135,16 @@ const scenes: readonly Scene[] = [
   { name: 'job-manifest', path: '/jobs/job_07man' },
   { name: 'job-queued', path: '/jobs/job_02wait' },
   { name: 'job-new', path: '/jobs', act: press('New job') },
+  {
+    name: 'job-new-manifest',
+    path: '/jobs',
+    act: async page => {
+      await press('New job')(page)
+      await page.locator('label', { hasText: 'Manifest' }).click()
+      await page.getByLabel('YAML').fill('apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: shop\nspec:\n  replicas: 3\n')
+      await press('Show what would change')(page)
+    },
+  },
   { name: 'volumes', path: '/volumes' },
   { name: 'volumes-empty', path: '/volumes', before: api => api.state.volumes.clear() },
   { name: 'volume-new', path: '/volumes', act: press('New volume') },

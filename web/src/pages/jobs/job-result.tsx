@@ -1,14 +1,20 @@
 /** What a job found out. A diff is shown as one; small facts as facts; anything else as it is. */
 import { safeLine, safeText } from '../../format/safe-text.ts'
+import { ChangesView } from './changes-view.tsx'
+import { DiffView } from './diff-view.tsx'
+import { changesOf } from './works-draft.ts'
 
 export function ResultView({ result }: { result: Record<string, unknown> }) {
-  const entries = Object.entries(result)
+  const changes = changesOf(result)
+  const told = changes.length > 0 ? new Set(['changes', 'services']) : new Set()
+  const entries = Object.entries(result).filter(([name]) => !told.has(name))
   const facts = entries.filter(([, value]) => value === null || ['string', 'number', 'boolean'].includes(typeof value))
   const short = facts.filter(([name, value]) => name !== 'diff' && !String(value).includes('\n'))
   const long = entries.filter(entry => !short.includes(entry))
   return (
     <>
-      <h3>Result</h3>
+      <h3>{result.dry_run === true ? 'What would change' : 'Result'}</h3>
+      {changes.length > 0 && <ChangesView changes={changes} />}
       {short.length > 0 && (
         <dl className="facts">
           {short.map(([name, value]) => (
@@ -26,21 +32,5 @@ export function ResultView({ result }: { result: Record<string, unknown> }) {
         </section>
       ))}
     </>
-  )
-}
-
-/** Lines that begin with + or - in their colours; text that is no diff has none. */
-export function DiffView({ text }: { text: string }) {
-  return (
-    <pre className="job-diff">
-      {safeText(text)
-        .split('\n')
-        .map((line, index) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: lines of a text that does not change
-          <div key={index} data-line={/^[+-](?![+-]{2} )/.test(line) ? line[0] : undefined}>
-            {line || ' '}
-          </div>
-        ))}
-    </pre>
   )
 }
