@@ -123,7 +123,7 @@ describe('making', () => {
     const opening = open({ PORTHOLE_SELF_TEST: 'require' })
     runtime = await turn(opening)
     expect((await fault(start({ egress: { mode: 'public', allow: [] } })))?.message).toMatch(
-      /walls around their network: .*could not be tested/,
+      /walls around its network: .*could not be tested/,
     )
     await start({ egress: { mode: 'all', allow: [] } })
     // What stood in the way is gone: the test is made again by itself.

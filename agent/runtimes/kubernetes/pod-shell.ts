@@ -39,7 +39,7 @@ printf '\036ready\036'
 exec "$shell"`
 
 /** `$1`: the id. Hangs up, then kills, until nothing carries it. */
-const closing = String.raw`
+const closing = `
 for signal in HUP KILL KILL KILL KILL KILL KILL KILL; do
   left=$(grep -ls "PORTHOLE_TERMINAL=$1" /proc/[0-9]*/environ | sed 's,/proc/,,; s,/environ,,')
   [ -z "$left" ] && exit 0
