@@ -61,6 +61,8 @@ export interface StreamGrant {
   key: string
   /** Milliseconds the agent may keep the stream without a renewal (which comes every 30 s). */
   remainingMs: number
+  /** Milliseconds until its token or link ends by itself, known without asking again; absent: never. */
+  lifeMs?: number
 }
 
 /**

@@ -90,10 +90,15 @@ export class Peers {
     for (const url of (await this.homesOf([refused.stream])).keys()) await this.call(url, { do: 'refused', ...rest })
   }
 
-  async end(streams: string[], word: CloseWord, reason?: string): Promise<void> {
-    for (const [url, theirs] of await this.homesOf(streams)) {
-      await this.call(url, { do: 'end', streams: theirs, word, ...(reason === undefined ? {} : { reason }) })
+  /** Answers the streams whose replica could not be told. */
+  async end(streams: string[], word: CloseWord, reason?: string): Promise<string[]> {
+    const unreached: string[] = []
+    const each = async ([url, theirs]: [string, string[]]) => {
+      const told = await this.call(url, { do: 'end', streams: theirs, word, ...(reason === undefined ? {} : { reason }) })
+      if (!told) unreached.push(...theirs)
     }
+    await Promise.all([...(await this.homesOf(streams))].map(each))
+    return unreached
   }
 
   async recheck(streams: string[]): Promise<void> {

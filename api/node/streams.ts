@@ -9,6 +9,9 @@ import type { Log, StreamGrant } from '../platform.ts'
 import { Problem } from '../problem.ts'
 import { type ClosedStream, closeGrants, closeLostGrants, endedGrants } from '../tunnel/grants.ts'
 
+/** Without a look at the database for this long nobody knows who may go on: then nobody does. */
+const blindMs = 60_000
+
 /** A flowing stream, whatever carries it. */
 export interface Flow {
   readonly grant: StreamGrant
@@ -32,11 +35,17 @@ export class Streams {
   private readonly waiting = new Map<string, Waiter>()
   private readonly flowing = new Map<string, Flow>()
   private readonly closed = new Map<string, ClosedStream>()
+  /** When those end by themselves whose token or link has an end. */
+  private readonly due = new Map<string, number>()
   private writing: Promise<void> | null = null
+  private lookedAt: number
+  private readonly now: () => number
   private readonly db: Db
   private readonly replica: string
   private readonly log: Log
-  constructor(env: { db: Db; replica: string; log: Log }) {
+  constructor(env: { db: Db; replica: string; log: Log; now: () => number }) {
+    this.now = env.now
+    this.lookedAt = env.now()
     this.db = env.db
     this.replica = env.replica
     this.log = env.log
@@ -114,11 +123,14 @@ export class Streams {
   }
 
   flow(flow: Flow): void {
-    this.flowing.set(flow.grant.id, flow)
+    const { id, lifeMs } = flow.grant
+    this.flowing.set(id, flow)
+    if (lifeMs !== undefined) this.due.set(id, this.now() + lifeMs)
   }
 
   gone(stream: string): void {
     this.flowing.delete(stream)
+    this.due.delete(stream)
   }
 
   /** The stream is over; its row is closed soon. */
@@ -135,13 +147,25 @@ export class Streams {
     return waiter !== undefined || flow !== undefined
   }
 
+  /** Milliseconds that a stream may still be carried by what is known here. */
+  leftOf(stream: string): number {
+    return (this.due.get(stream) ?? Number.POSITIVE_INFINITY) - this.now()
+  }
+
   check(): void {
+    for (const stream of [...this.due.keys()]) if (this.leftOf(stream) <= 0) this.end(stream, 'token_ended')
+    if (this.flowing.size > 0 && this.now() - this.lookedAt > blindMs) {
+      this.log.warn('streams_ended_blind', { streams: this.flowing.size, seconds: blindMs / 1000 })
+      this.endAll('token_ended')
+    }
     for (const flow of [...this.flowing.values()]) flow.check()
   }
 
   /** Ends what may no longer be, and writes what could not be written before. */
   async sweep(): Promise<void> {
-    for (const { id, word } of await endedGrants(this.db, this.replica)) {
+    const ended = await endedGrants(this.db, this.replica)
+    this.lookedAt = this.now()
+    for (const { id, word } of ended) {
       if (!this.end(id, word)) continue
       this.log.info('stream_ended_by_sweep', { stream: id, word })
     }

@@ -2,14 +2,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { WebSocket } from 'ws'
 import type { Db } from '#db/client.ts'
-import type { CloseWord } from '#protocol/close-codes.ts'
+import { type CloseWord, closeCodes } from '#protocol/close-codes.ts'
 import { linkSubprotocol, maxDataMessage, maxLinkMessage, type StreamRole } from '#protocol/link-messages.ts'
 import { unauthorized } from '../auth.ts'
 import type { ApiConfig } from '../config.ts'
 import type { Log, StreamGrant, Tunnel } from '../platform.ts'
 import { notFound, Problem } from '../problem.ts'
 import { sameDigest } from '../tokens/format.ts'
-import { grantHome, joinGrant, unknownStreams } from '../tunnel/grants.ts'
+import { clustersOf, grantHome, joinGrant, unknownStreams } from '../tunnel/grants.ts'
 import type { LinkAgent, StreamMessage } from '../tunnel/link-port.ts'
 import type { LinkVerbs } from '../tunnel/link-verbs.ts'
 import { clusterOffline, refusalProblem } from '../tunnel/refusal.ts'
@@ -153,7 +153,12 @@ export class NodeTunnel implements Tunnel {
 
   async end(streams: string[], word: CloseWord, reason?: string): Promise<void> {
     const elsewhere = streams.filter(stream => !this.streams.end(stream, word, reason))
-    if (elsewhere.length > 0) await this.env.peers.end(elsewhere, word, reason)
+    if (elsewhere.length === 0) return
+    const unreached = await this.env.peers.end(elsewhere, word, reason)
+    // Their replica does not answer: the agents end their legs, which ends the viewers' too.
+    for (const { id, cluster } of await clustersOf(this.env.db, unreached)) {
+      await this.tell(cluster, { type: 'close', stream: id, code: closeCodes[word], reason: reason ?? word })
+    }
   }
 
   /** What another replica asks of this one; false when it is not here. */
@@ -181,7 +186,8 @@ export class NodeTunnel implements Tunnel {
       if (only !== undefined && grant.cluster !== only) continue
       const list = byCluster.get(grant.cluster) ?? []
       byCluster.set(grant.cluster, list)
-      list.push({ stream: grant.id, remaining_ms: grant.remainingMs, ...(grant.kind === 'vnc' ? { role: grant.role } : {}) })
+      const remaining_ms = Math.max(1, Math.floor(Math.min(grant.remainingMs, this.streams.leftOf(grant.id))))
+      list.push({ stream: grant.id, remaining_ms, ...(grant.kind === 'vnc' ? { role: grant.role } : {}) })
     }
     for (const [cluster, streams] of byCluster) {
       for (let at = 0; at < streams.length; at += renewBatch) {

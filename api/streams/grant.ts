@@ -78,7 +78,7 @@ export async function writeGrant(ctx: Ctx, { project, audit, terminal, ...rest }
   const key = mintSecret('st')
   const id = rest.id ?? newId('str')
   const holder = holderOf(ctx)
-  const role = await ctx.db.transaction(async tx => {
+  const { role, lifeMs } = await ctx.db.transaction(async tx => {
     if (holder.link_id) await takeViewerPlace(tx, holder.link_id)
     if (isLive(rest.kind)) await takeStreamPlace(tx, project, holder)
     await tx.insert(grants).values({
@@ -95,10 +95,21 @@ export async function writeGrant(ctx: Ctx, { project, audit, terminal, ...rest }
       address: ctx.address || null,
     })
     await audit(tx, id)
-    if (rest.kind !== 'vnc') return rest.role
-    return (await rolesNow(tx, [id]))[0]?.role ?? 'view'
+    const lifeMs = await lifeOf(tx, holder)
+    if (rest.kind !== 'vnc') return { role: rest.role, lifeMs }
+    return { role: (await rolesNow(tx, [id]))[0]?.role ?? 'view', lifeMs }
   })
-  return { ...rest, id, role, key, remainingMs: grantMs }
+  const remainingMs = Math.max(1, Math.floor(Math.min(grantMs, lifeMs ?? grantMs)))
+  return { ...rest, id, role, key, remainingMs, ...(lifeMs === null ? {} : { lifeMs }) }
+}
+
+/** So that a stream ends in time also where the database cannot be asked again. */
+async function lifeOf(tx: Tx, { token_id, link_id }: ReturnType<typeof holderOf>): Promise<number | null> {
+  const [row] = await tx.execute<{ ms: number | null }>(sql`
+    select (extract(epoch from least(
+      (select least(expires_at, grace_until) from tokens where id = ${token_id}),
+      (select expires_at from links where id = ${link_id})) - clock_timestamp()) * 1000)::float8 as ms`)
+  return row?.ms ?? null
 }
 
 /** Counts under the link's lock, so that of any number at once only `max_viewers` get in; a link that ended meanwhile lets nobody in. */

@@ -82,6 +82,8 @@ export const rows: Record<string, Row> = {
   'PUT /v1/sessions/{id}/control': { of: 'session', body: { mode: 'single' }, own: 200, otherUser: 403 },
   'GET /v1/sessions/{id}/screenshot': { of: 'session', own: noAgent },
   'GET /v1/sessions/{id}/logs': { of: 'session', own: noAgent },
+  'GET /v1/sessions/{id}/recordings': { of: 'session', own: noAgent },
+  'GET /v1/sessions/{id}/recordings/{recording}': { of: 'session', own: noAgent },
   'GET /v1/sessions/{id}/metrics': { of: 'session', own: noAgent },
   'GET /v1/sessions/{id}/files/{path}': { of: 'session', own: noAgent },
   'PUT /v1/sessions/{id}/files/{path}': { of: 'session', body: 'text', own: noAgent },
@@ -198,5 +200,6 @@ export function pathOf(template: string, thing: string): string {
     .replace('{id}', id!)
     .replace('{link}', link)
     .replace('{port}', '80')
+    .replace('{recording}', 'g1-1')
     .replaceAll(/\{\w+\}/g, 'x')
 }

@@ -12,7 +12,7 @@ import { type PlatformApi, surroundings } from './platform-api.ts'
 
 export interface NodeApi extends PlatformApi, Omit<RunningApi, 'url' | 'close'> {
   /** Another replica on the same database, at an address of its own. */
-  replicaOf(): Promise<RunningApi>
+  replicaOf(env?: Record<string, string>): Promise<RunningApi>
 }
 
 export async function nodeApi(
@@ -47,7 +47,7 @@ export async function nodeApi(
     databaseUrl,
     admin,
     lines,
-    replicaOf: () => start({}),
+    replicaOf: (env = {}) => start(env),
     ...surroundings({ url: api.url, db, admin }),
     async close() {
       for (const replica of replicas) await replica.close()

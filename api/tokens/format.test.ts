@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { bearerOf, cookieOf } from '../auth.ts'
@@ -34,6 +35,21 @@ describe('user tokens', () => {
       }
     }
     expect(accepted).toBe(0)
+  })
+
+  it('are found in text by the pattern that is published, and by nothing else', async () => {
+    const page = await readFile(new URL('../../docs/security.md', import.meta.url), 'utf8')
+    const published = [...page.matchAll(/`(vnc-[^`]*\{49\})`/g)].map(match => new RegExp(match[1]!, 'g'))
+    expect(published).toHaveLength(2)
+    const token = mintUserToken(project, 'ann')
+    const others = (['join', 'tk', 'se', 'st', 'lk'] as const).map(mintSecret)
+    const text = [
+      `export TOKEN="${token}"`,
+      `{"t":"${others.join('","')}"}`,
+      'vnc-sk-proj-abc-ann-short',
+      crypto.randomUUID(),
+    ].join('\n')
+    expect(published.flatMap(pattern => text.match(pattern) ?? []).sort()).toEqual([token, ...others].sort())
   })
 
   it('no look-alike is', () => {

@@ -150,6 +150,15 @@ async function closeLost(db: Db, which: SQL): Promise<void> {
   await closeGrants(db, ends)
 }
 
+/** Where the agents of these open streams are. */
+export async function clustersOf(db: Db, streams: readonly string[]): Promise<{ id: string; cluster: string }[]> {
+  if (streams.length === 0) return []
+  const rows = await db.execute<{ id: string; cluster: string }>(sql`
+    select id, cluster_id as cluster from grants
+    where id in (select jsonb_array_elements_text(${JSON.stringify(streams)}::jsonb)) and closed_at is null`)
+  return [...rows]
+}
+
 /** Those of an agent's streams that no grant stands behind any more. */
 export async function unknownStreams(db: Db, cluster: string, streams: readonly string[]): Promise<string[]> {
   if (streams.length === 0) return []

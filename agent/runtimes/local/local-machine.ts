@@ -96,6 +96,7 @@ export class LocalMachine {
       ...(xvnc ? ['display'] : []),
       ...(script ? ['exec'] : []),
     ]
+    this.notes.push('Egress rules are not enforced here: sessions reach whatever this machine reaches (Kubernetes enforces them)')
     if (!script) this.notes.push('No terminals: `script` is not installed (Debian package bsdutils)')
     if (!chromium) this.notes.push('No browser sessions: Chromium is not installed (Debian package chromium)')
     if (!xvnc) this.notes.push('Headless sessions only: Xvnc is not installed (Debian package tigervnc-standalone-server)')

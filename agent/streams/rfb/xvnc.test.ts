@@ -108,6 +108,32 @@ describe('view', () => {
     expect(await x.size()).toEqual({ width: 640, height: 480 })
   })
 
+  test('moves nothing, wherever its bytes are split; with control the same bytes do', { timeout: 60_000 }, async () => {
+    const hands = await viewer({ role: 'control' }, [raw])
+    hands.send(sample.pointer(0, 20, 30))
+    await hands.frame()
+    const eyes = await viewer({ role: 'view' }, [raw, resize, extended])
+    const all = Buffer.concat([
+      ...acts,
+      sample.extendedCutText(((1 << 28) | 1) >>> 0, Buffer.from('text')),
+      sample.key(false, 98),
+    ])
+    for (let at = 1; at < all.length; at++) eyes.send(all.subarray(0, at), all.subarray(at))
+    eyes.send(...Array.from(all, byte => Buffer.from([byte])))
+    await eyes.frame()
+    await hands.frame()
+    expect(await x.pointer()).toMatchObject({ x: 20, y: 30, mask: 0 })
+    expect(await x.keysDown()).toEqual([])
+    expect(await x.size()).toEqual({ width: 640, height: 480 })
+    const same = Buffer.concat([sample.pointer(0, 300, 301), sample.key(true, 98)])
+    hands.send(...Array.from(same, byte => Buffer.from([byte])))
+    await hands.frame()
+    expect(await x.pointer()).toMatchObject({ x: 300, y: 301 })
+    expect(await x.keysDown()).toHaveLength(1)
+    hands.send(sample.key(false, 98))
+    await hands.frame()
+  })
+
   test('learns that there is a clipboard, but not what is in it, even if it asks', async () => {
     const hands = await viewer({ role: 'control' }, [raw, extended])
     const eyes = await viewer({ role: 'view' }, [raw, extended])
