@@ -69,7 +69,12 @@ async function send(faults: string[], what: string, name: string, path: string, 
   if (rows[name]?.endless && !path.includes('?')) return
   const method = name.split(' ')[0]!
   const cut = new AbortController()
-  const headers = new Headers({ authorization: `Bearer ${admin.token}`, ...(init.headers as Record<string, string>) })
+  const headers = new Headers({
+    authorization: `Bearer ${admin.token}`,
+    // Among them `Prefer: wait=0`, where a route would wait for an agent that is not there.
+    ...rows[name]?.headers,
+    ...(init.headers as Record<string, string>),
+  })
   const answer = await api.app.request(`${origin}${path}`, { ...init, method, headers, signal: cut.signal })
   const said = `${name} with ${what}: ${answer.status}`
   const endless = answer.headers.get('content-type')?.includes('event-stream')
