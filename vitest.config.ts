@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config'
 const elsewhere = ['**/node_modules/**', '**/dist/**', '.porthole/**']
 /** About the house itself: no services, part of `npm run check`. */
 const house = ['tests/walls.test.ts', 'tests/docs.test.ts']
+/** Whole installations and real browsers, whose waits are long only when something is wrong: alone on the machine, after the rest. */
+const whole = ['tests/e2e/**/*.test.ts', 'tests/chaos/**/*.test.ts', 'tests/cross-site.test.ts']
 const needsCluster = '**/*.cluster.test.ts'
 
 export default defineConfig({
@@ -18,7 +20,20 @@ export default defineConfig({
         test: {
           name: 'node',
           include: ['**/*.test.{ts,tsx}'],
-          exclude: [...elsewhere, ...house, needsCluster],
+          exclude: [...elsewhere, ...house, ...whole, needsCluster],
+          globalSetup: ['tests/global-setup.ts'],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'whole',
+          include: whole,
+          exclude: [...elsewhere, needsCluster],
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
+          // What else runs on the machine can cost one of these a deadline; one that needed a second try is named at the end.
+          retry: 1,
           globalSetup: ['tests/global-setup.ts'],
         },
       },
@@ -33,6 +48,7 @@ export default defineConfig({
           testTimeout: 180_000,
           hookTimeout: 300_000,
           maxWorkers: 1,
+          retry: 1,
           globalSetup: ['tests/global-setup.ts'],
         },
       },

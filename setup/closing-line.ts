@@ -21,6 +21,9 @@ export default class ClosingLine implements Reporter {
         const { state } = test.result()
         if (state === 'pending') continue
         counts[state] += 1
+        const retries = test.diagnostic()?.retryCount ?? 0
+        if (state === 'passed' && retries > 0)
+          lines.push(`flaky: ${module.relativeModuleId} > ${test.fullName} (passed at try ${retries + 1})`)
         if (state === 'passed') continue
         const result = test.result()
         const note = result.state === 'skipped' && result.note ? ` (${result.note})` : ''

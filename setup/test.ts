@@ -30,7 +30,7 @@ await runProgram(async (say, signal, ending) => {
     watch: false,
     root,
     config: join(root, 'vitest.config.ts'),
-    project: cluster ? ['cluster'] : ['node', 'house'],
+    project: cluster ? ['cluster'] : ['node', 'house', 'whole'],
     reporters: ['default', new ClosingLine(left)],
   })
   ending.add(() => vitest.close())

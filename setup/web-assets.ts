@@ -46,7 +46,9 @@ export async function buildWebAssets({ root, say, signal }: WebAssetsParts): Pro
     signal.throwIfAborted()
     const { stderr, message } = error as Error & { stderr?: string }
     const lines = (stderr || message).split('\n').map(line => line.trim())
-    const fault = lines.filter(line => line !== '' && !/^error during build|\bbuild failed\b/i.test(line)).slice(0, 3)
+    // Before the fault the bundler may warn of other things, on a slow machine of its own slowness.
+    const told = lines.slice(lines.findIndex(line => /^error during build/i.test(line)) + 1)
+    const fault = told.filter(line => line !== '' && !/\bbuild failed\b/i.test(line)).slice(0, 3)
     throw new Told(`Building the dashboard failed: ${fault.join(' | ')}`)
   } finally {
     await rm(fresh, { recursive: true, force: true })
