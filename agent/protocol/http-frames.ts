@@ -1,5 +1,5 @@
 /**
- * Frames of `http` streams (screenshot, files, archives): the API is an endpoint there, not a pipe. Binary messages are body bytes
+ * Frames of `http` streams (screenshot, files, archives) and of `logs`: the API is an endpoint there, not a pipe. Binary messages are body bytes
  * (<= 64 KiB each); text messages are these. Both directions are metered by absolute, cumulative credit: a sender may have at most
  * `httpWindow` bytes beyond the last `credit.total` it got. A body that ends without `end` was cut: an error, never a success.
  */

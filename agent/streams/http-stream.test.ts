@@ -2,10 +2,10 @@
 import { createHash, randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { WebSocket } from 'ws'
-import { CreditWindow, HttpFrame, httpChunk, httpWindow } from '#protocol/http-frames.ts'
+import { CreditWindow, httpChunk, httpWindow } from '#protocol/http-frames.ts'
 import { DialError, type HostRequest } from '../runtimes/runtime.ts'
 import { ApiDouble } from '../testing/api-double.ts'
+import { ApiEnd } from '../testing/api-end.ts'
 import { settle } from '../testing/fake-clock.ts'
 import { eventually, TableWorld } from '../testing/table-world.ts'
 import { ArrivingBody } from './http-stream.ts'
@@ -28,64 +28,6 @@ const request = (method: 'GET' | 'PUT', path = '/files/a') => ({
 })
 async function* chunks(bytes: Buffer, size: number): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
-}
-
-/** The API's end, written against http-frames.ts alone. */
-class ApiEnd {
-  head: Extract<HttpFrame, { type: 'head' }> | null = null
-  body: Buffer[] = []
-  size = 0
-  ended = false
-  closed: { code: number; reason: string } | null = null
-  credit = 0
-  /** False: takes nothing and grants nothing. */
-  taking = true
-  readonly socket: WebSocket
-  private readonly window = new CreditWindow()
-  constructor(socket: WebSocket) {
-    this.socket = socket
-    socket.on('message', (data: Buffer, binary) => {
-      if (binary) {
-        expect(this.head).not.toBeNull()
-        expect(this.ended).toBe(false)
-        expect(data.length).toBeLessThanOrEqual(httpChunk)
-        this.body.push(data)
-        this.size += data.length
-        expect(this.size - this.credit).toBeLessThanOrEqual(httpWindow)
-        if (this.taking) this.grant()
-        return
-      }
-      const frame = HttpFrame.parse(JSON.parse(data.toString()))
-      if (frame.type === 'head') this.head = frame
-      else if (frame.type === 'end') this.ended = true
-      else this.window.grant(frame.total)
-    })
-    socket.on('close', (code, reason) => {
-      this.closed = { code, reason: reason.toString() }
-      this.window.fail(new Error('closed'))
-    })
-    socket.resume()
-  }
-  grant(): void {
-    this.credit = this.size
-    this.say({ type: 'credit', total: this.size })
-  }
-  say(frame: HttpFrame): void {
-    this.socket.send(JSON.stringify(frame))
-  }
-  async upload(bytes: Buffer): Promise<void> {
-    for (let at = 0; at < bytes.length; ) {
-      await this.window.waitForRoom()
-      const part = bytes.subarray(at, at + Math.min(httpChunk, this.window.room))
-      this.window.spend(part.length)
-      at += part.length
-      this.socket.send(part)
-    }
-    this.say({ type: 'end' })
-  }
-  cut(): void {
-    this.socket.terminate()
-  }
 }
 
 async function opened(overrides: Parameters<TableWorld['open']>[0]): Promise<{ stream: string; end: ApiEnd }> {

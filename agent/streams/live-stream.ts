@@ -13,7 +13,6 @@ import { viewTerminal } from '../terminals/terminal-viewer.ts'
 import { dialData } from './data-socket.ts'
 import { relayHttp } from './http-stream.ts'
 import { LegWatch } from './leg-watch.ts'
-import { relayLogs } from './logs-stream.ts'
 import { type RelayContext, relayBytes, relayMessages } from './relay.ts'
 import { greetTarget } from './rfb/target-handshake.ts'
 import { ViewerFilter } from './rfb/viewer-filter.ts'
@@ -208,7 +207,8 @@ async function prepare(
         const cancel = clock.after(firstLogMs, resolve)
         first.then(() => resolve(), reject).finally(cancel)
       })
-      return { relay: context => relayLogs(context, resumed(first, lines)).finally(drop), drop }
+      const answer = { status: 200, headers: {}, body: resumed(first, lines) }
+      return { relay: context => relayHttp(context, async () => answer).finally(drop), drop }
     }
     case 'terminal': {
       const wish = target.terminal
@@ -220,16 +220,8 @@ async function prepare(
 }
 
 /** An iterator whose first step was taken already. */
-function resumed<T>(first: Promise<IteratorResult<T>>, rest: AsyncIterator<T>): AsyncIterator<T> {
-  let pending: Promise<IteratorResult<T>> | null = first
-  return {
-    next() {
-      const step = pending ?? rest.next()
-      pending = null
-      return step
-    },
-    return: () => rest.return?.() ?? Promise.resolve({ done: true, value: undefined }),
-  }
+async function* resumed<T>(first: Promise<IteratorResult<T>>, rest: AsyncIterator<T>): AsyncGenerator<T> {
+  for (let step = await first; !step.done; step = await rest.next()) yield step.value
 }
 
 async function dialTarget(dialling: Promise<Dialled>, signal: AbortSignal): Promise<Dialled> {

@@ -1,6 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { httpWindow } from '#protocol/http-frames.ts'
 import { DialError, type LogOptions } from '../runtimes/runtime.ts'
-import { ApiDouble, listen } from '../testing/api-double.ts'
+import { ApiDouble } from '../testing/api-double.ts'
+import { ApiEnd } from '../testing/api-end.ts'
+import { settle } from '../testing/fake-clock.ts'
 import { eventually, TableWorld } from '../testing/table-world.ts'
 
 let api: ApiDouble
@@ -26,10 +29,9 @@ test('what is there, then 1000; also of a session that does not run any more', a
     yield Buffer.alloc(200_000, 65)
   }
   const stream = world.open(logs())
-  const heard = listen(await api.dataSocket(stream))
-  expect(await heard.closed).toMatchObject({ code: 1000 })
-  expect(heard.bytes().length).toBe(200_004)
-  expect(Math.max(...heard.messages.map(message => message.length))).toBeLessThanOrEqual(65_536)
+  const end = new ApiEnd(await api.dataSocket(stream))
+  await eventually(() => end.closed !== null)
+  expect([end.closed?.code, end.ended, end.size]).toEqual([1000, true, 200_004])
   expect(asked).toMatchObject({ tailLines: 10, follow: false })
 })
 
@@ -51,9 +53,8 @@ test('silence is opened after a moment; the runtime is told when the viewer leav
   }
   const stream = world.open(logs(true))
   await world.clock.advance(100)
-  const socket = await api.dataSocket(stream)
-  listen(socket)
-  socket.close(1000)
+  const end = new ApiEnd(await api.dataSocket(stream))
+  end.socket.close(1000)
   await world.outcome(stream)
   await eventually(() => stopped)
 })
@@ -63,8 +64,9 @@ test('an error later ends it with the reason', async () => {
     yield Buffer.from('one\n')
     throw new Error('file gone')
   }
-  const heard = listen(await api.dataSocket(world.open(logs(true))))
-  expect(await heard.closed).toEqual({ code: 4410, reason: 'logs: file gone' })
+  const end = new ApiEnd(await api.dataSocket(world.open(logs(true))))
+  await eventually(() => end.closed !== null)
+  expect([end.closed, end.ended]).toEqual([{ code: 4410, reason: 'cut: file gone' }, false])
 })
 
 test('no faster than the viewer reads', async () => {
@@ -72,13 +74,14 @@ test('no faster than the viewer reads', async () => {
   world.runtime.onLogs = async function* () {
     for (; made < 64; made++) yield Buffer.alloc(1024 * 1024)
   }
-  const socket = await api.dataSocket(world.open(logs()))
-  for (let same = 0, last = -1; same < 15; last = made) {
-    await new Promise(resolve => setTimeout(resolve, 10))
-    same = made === last ? same + 1 : 0
-  }
-  expect(made).toBeLessThan(24)
-  const heard = listen(socket)
-  await heard.closed
-  expect(heard.bytes().length).toBe(64 * 1024 * 1024)
+  const stream = world.open(logs())
+  const end = new ApiEnd(await api.dataSocket(stream))
+  end.taking = false
+  await eventually(() => end.size === httpWindow)
+  await settle()
+  expect(made).toBeLessThan(3)
+  end.taking = true
+  end.grant()
+  await eventually(() => end.closed !== null)
+  expect([end.ended, end.size]).toEqual([true, 64 * 1024 * 1024])
 })

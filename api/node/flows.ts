@@ -1,9 +1,7 @@
-/** What can flow over a data socket, as one kind of thing: a relayed viewer, an HTTP exchange, a log. */
+/** What can flow over a data socket, as one kind of thing: a relayed viewer, an HTTP exchange. */
 import type { WebSocket } from 'ws'
-import type { CloseWord } from '#protocol/close-codes.ts'
 import type { StreamGrant } from '../platform.ts'
 import { type ExchangeEnd, HttpExchange } from '../tunnel/exchange.ts'
-import { LogStream } from '../tunnel/log-stream.ts'
 import { Relay } from './relay.ts'
 import { dataSocket } from './sockets.ts'
 import type { Flow } from './streams.ts'
@@ -33,11 +31,6 @@ export function exchangeFlow(
 ): { flow: Flow; response: Promise<Response> } {
   const socket = dataSocket(ws)
   goneWhenClosed(ws, events)
-  if (grant.kind === 'logs') {
-    const log = new LogStream(socket, signal, events.ended)
-    const flow = { grant, close: (word: CloseWord, reason?: string) => log.finish(word, reason), check() {} }
-    return { flow, response: Promise.resolve(log.response) }
-  }
   const exchange = new HttpExchange(socket, body, signal, events.ended)
   let moves = -1
   let movedAt = events.now()
@@ -45,7 +38,8 @@ export function exchangeFlow(
     grant,
     close: (word, reason) => exchange.finish(word, reason),
     check() {
-      if (exchange.moves !== moves) movedAt = events.now()
+      // A log may be silent for as long as its session is.
+      if (exchange.moves !== moves || (grant.kind === 'logs' && !exchange.holds)) movedAt = events.now()
       moves = exchange.moves
       if (events.now() - movedAt >= exchangeStalledMs) exchange.finish('stalled')
     },

@@ -43,7 +43,7 @@ export async function readLogs(
 ): Promise<Response> {
   const found = await findSession(ctx, session)
   const grant = await grantStream(ctx, found, { kind: 'logs', role: 'view', target: { logs }, audited: false, alsoEnded: true })
-  return ctx.tunnel.openHttp(grant, null, signal)
+  return answerOrProblem(await ctx.tunnel.openHttp(grant, null, signal))
 }
 
 /** Hosts answer errors as `{code?, detail?}`; codes we know keep their status, others take the nearest. */

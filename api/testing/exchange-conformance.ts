@@ -188,27 +188,30 @@ export function exchangeConformance(running: () => PlatformApi): void {
     })
 
     it('follow logs line by line, until the session ends them or the reader leaves', async () => {
-      const served = Promise.withResolvers<{ open: Open; ws: import('ws').WebSocket }>()
-      agent.serve(async open => served.resolve({ open, ws: await agent.meet(open) }))
-      const answer = await fetch(`${api.url}${base}/logs?follow&tail_lines=5`, { headers: headers() })
-      const { open, ws } = await served.promise
+      let asked = next()
+      const answering = fetch(`${api.url}${base}/logs?follow&tail_lines=5`, { headers: headers() })
+      const { open, host } = await asked
       expect(open).toMatchObject({ kind: 'logs', role: 'view', target: { logs: { follow: true, tail_lines: 5 } } })
+      host.frame({ type: 'head', status: 200, headers: {} })
+      const answer = await answering
+      expect(answer.headers.get('content-type')).toBe('text/plain; charset=utf-8')
       const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader()
-      ws.send(Buffer.from('one\n'))
-      expect((await reader.read()).value).toBe('one\n')
-      ws.send(Buffer.from('two\n'))
-      expect((await reader.read()).value).toBe('two\n')
-      ws.close(1000)
+      for (const line of ['one\n', 'two\n']) {
+        await host.send(Buffer.from(line))
+        expect((await reader.read()).value).toBe(line)
+      }
+      host.frame({ type: 'end' })
       expect((await reader.read()).done).toBe(true)
-      const again = Promise.withResolvers<import('ws').WebSocket>()
-      agent.serve(async open => again.resolve(await agent.meet(open)))
+      asked = next()
       const left = new AbortController()
-      await fetch(`${api.url}${base}/logs?follow`, { headers: headers(), signal: left.signal })
-      const writer = await again.promise
-      const closed = once(writer, 'close')
+      const followed = fetch(`${api.url}${base}/logs?follow`, { headers: headers(), signal: left.signal })
+      const writer = (await asked).host
+      writer.frame({ type: 'head', status: 200, headers: {} })
+      await followed
+      const closed = once(writer.ws, 'close')
       left.abort()
       // A platform may only notice when there is something to write.
-      const writing = setInterval(() => writer.send(Buffer.from('more\n')), 50)
+      const writing = setInterval(() => writer.ws.send(Buffer.from('more\n')), 50)
       await closed
       clearInterval(writing)
       await idle()

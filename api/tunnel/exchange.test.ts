@@ -2,7 +2,6 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CreditWindow, HttpFrame, httpWindow } from '#protocol/http-frames.ts'
 import { type DataSocket, HttpExchange } from './exchange.ts'
-import { LogStream } from './log-stream.ts'
 
 /** The agent's end of a data socket, in the test's hands. */
 class Far {
@@ -236,40 +235,4 @@ it('credit never lets a sender stick, nor overrun, whatever order credits come i
     ),
     { numRuns: 200 },
   )
-})
-
-describe('a log', () => {
-  const log = () => {
-    const far = new Far()
-    const abort = new AbortController()
-    const ends: { code: number }[] = []
-    return { far, abort, ends, log: new LogStream(far.socket, abort.signal, end => void ends.push(end)) }
-  }
-
-  it('is whole when the agent says so, cut otherwise', async () => {
-    const whole = log()
-    whole.far.send(new TextEncoder().encode('one\ntwo\n'))
-    whole.far.drop(1000)
-    expect(await whole.log.response.text()).toBe('one\ntwo\n')
-    const cut = log()
-    cut.far.send(new TextEncoder().encode('one\n'))
-    const text = cut.log.response.text()
-    cut.far.drop(1006)
-    await expect(text).rejects.toThrow(/cut/)
-    expect([whole.ends, cut.ends]).toMatchObject([[{ code: 1000 }], [{ code: 1011 }]])
-  })
-
-  it('stops the socket while nobody reads, and ends it when the reader leaves', async () => {
-    const { far, log: stream } = log()
-    far.send(new Uint8Array(200 * 1024))
-    expect(far.paused).toBe(false)
-    far.send(new Uint8Array(100 * 1024))
-    expect(far.paused).toBe(true)
-    const reader = stream.response.body!.getReader()
-    await reader.read()
-    await turn()
-    expect(far.paused).toBe(false)
-    await reader.cancel()
-    expect(far.closed?.code).toBe(1001)
-  })
 })

@@ -62,6 +62,11 @@ export class HttpExchange {
     else void this.sendBody(body)
   }
 
+  /** Something came that the reader has not taken. */
+  get holds(): boolean {
+    return this.held > 0
+  }
+
   /** Ends the exchange from outside: a revoked grant, a standstill, a shutdown. */
   finish(word: CloseWord, reason: string = word): void {
     this.end(closeCodes[word], reason, new Error(`the exchange ended: ${reason}`))

@@ -12,7 +12,6 @@ import { notFound, Problem } from '../problem.ts'
 import { HttpExchange } from '../tunnel/exchange.ts'
 import { closeGrants, joinGrant } from '../tunnel/grants.ts'
 import type { LinkAgent } from '../tunnel/link-port.ts'
-import { LogStream } from '../tunnel/log-stream.ts'
 import { clusterOffline, refusalProblem } from '../tunnel/refusal.ts'
 import { type Bindings, edgeReplica } from './bindings.ts'
 import { linkHeader, type OpenHere } from './cluster-object.ts'
@@ -72,7 +71,6 @@ export class EdgeTunnel implements Tunnel {
     const socket = dataSocket(webSocket!)
     // The agent tells the cluster's object how it ended.
     const ended = () => {}
-    if (grant.kind === 'logs') return new LogStream(socket, signal, ended).response
     return new HttpExchange(socket, body, signal, ended).response
   }
 
@@ -114,8 +112,10 @@ export class EdgeTunnel implements Tunnel {
       throw refusalProblem(refusal)
     } catch (error) {
       const word: CloseWord = signal.aborted ? 'going_away' : 'no_meeting'
-      defer(this.giveUp(grant, word, asked))
-      await closeGrants(db, [{ id: grant.id, code: closeCodes[word] }])
+      // The row first: the agent, once told, would write a reason of its own.
+      const closed = closeGrants(db, [{ id: grant.id, code: closeCodes[word] }])
+      defer(closed.finally(() => this.giveUp(grant, word, asked)))
+      await closed
       throw error
     } finally {
       signal.removeEventListener('abort', left)

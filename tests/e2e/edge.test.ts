@@ -12,9 +12,10 @@ import { WebSocket } from 'ws'
 import { RfbViewer } from '../../agent/testing/rfb-viewer.ts'
 import { browserProgram } from './browser-program.ts'
 import { type Installation, install } from './installation.ts'
+import { type Colour, share, until } from './pixels.ts'
 
-const red = [200, 30, 40]
-const blue = [20, 40, 210]
+const red: Colour = [200, 30, 40]
+const blue: Colour = [20, 40, 210]
 const big = randomBytes(30 * 1024 * 1024)
 
 let porthole: Installation
@@ -50,24 +51,7 @@ afterAll(async () => {
   expect({ code, left }).toEqual({ code: 0, left: [] })
 }, 60_000)
 
-/** Share of pixels of a PNG within a small distance of a colour. */
-function share(png: Uint8Array, [r = 0, g = 0, b = 0]: number[]): number {
-  const { data, width, height } = PNG.sync.read(Buffer.from(png))
-  let near = 0
-  for (let i = 0; i < data.length; i += 4)
-    if (Math.abs(data[i]! - r) < 12 && Math.abs(data[i + 1]! - g) < 12 && Math.abs(data[i + 2]! - b) < 12) near++
-  return near / (width * height)
-}
-
-async function until(what: string, check: () => Promise<boolean>, seconds = 30): Promise<void> {
-  const last = performance.now() + seconds * 1000
-  while (!(await check())) {
-    if (performance.now() > last) throw new Error(`not in ${seconds} s: ${what}`)
-    await new Promise(done => setTimeout(done, 100))
-  }
-}
-
-async function shows(id: string, colour: number[], what: string): Promise<void> {
+async function shows(id: string, colour: Colour, what: string): Promise<void> {
   await page.goto(`${porthole.url}/sessions/${id}`)
   await page.locator('canvas').first().waitFor()
   await until(what, async () => share(await page.locator('canvas').first().screenshot(), colour) > 0.5)

@@ -11,14 +11,13 @@ import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { type Browser, chromium } from 'playwright-core'
-import { PNG } from 'pngjs'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { browserProgram } from './browser-program.ts'
 import { type Installation, install } from './installation.ts'
+import { type Colour, share, until } from './pixels.ts'
 
-const red = { r: 200, g: 30, b: 40 }
-const blue = { r: 20, g: 40, b: 210 }
-const rgb = ({ r, g, b }: typeof red) => `rgb(${r},${g},${b})`
+const red: Colour = [200, 30, 40]
+const blue: Colour = [20, 40, 210]
 const big = Buffer.alloc(30 * 1024 * 1024, 'porthole ')
 
 const viewerArgs = [
@@ -38,8 +37,8 @@ let siteUrl: string
 beforeAll(async () => {
   site = createServer((request, response) => {
     const { pathname } = new URL(request.url!, 'http://site')
-    if (pathname === '/red') return html(response, `<body style="margin:0;background:${rgb(red)}">`)
-    if (pathname === '/blue') return html(response, `<body style="margin:0;background:${rgb(blue)}">`)
+    if (pathname === '/red') return html(response, `<body style="margin:0;background:rgb(${red})">`)
+    if (pathname === '/blue') return html(response, `<body style="margin:0;background:rgb(${blue})">`)
     if (pathname === '/form') return html(response, '<form action=/hello><input name=who autofocus><button>go</button></form>')
     if (pathname === '/hello')
       return html(response, `<h1>hello ${new URL(request.url!, 'http://site').searchParams.get('who')}</h1>`)
@@ -81,29 +80,10 @@ function html(response: import('node:http').ServerResponse, body: string) {
   response.end(`<!doctype html><title>site</title>${body}`)
 }
 
-/** Share of pixels of a PNG within a small distance of a colour. */
-function share(png: Uint8Array, colour: typeof red): number {
-  const { data, width, height } = PNG.sync.read(Buffer.from(png))
-  let near = 0
-  for (let i = 0; i < data.length; i += 4) {
-    if (Math.abs(data[i]! - colour.r) < 12 && Math.abs(data[i + 1]! - colour.g) < 12 && Math.abs(data[i + 2]! - colour.b) < 12)
-      near++
-  }
-  return near / (width * height)
-}
-
 async function screenshot(id: string): Promise<Uint8Array> {
   const response = await fetch(`${porthole.url}/v1/sessions/${id}/screenshot`, { headers: porthole.headers })
   expect([response.status, response.headers.get('content-type')]).toEqual([200, 'image/png'])
   return new Uint8Array(await response.arrayBuffer())
-}
-
-async function until(what: string, check: () => Promise<boolean>, seconds = 20): Promise<void> {
-  const last = performance.now() + seconds * 1000
-  while (!(await check())) {
-    if (performance.now() > last) throw new Error(`not in ${seconds} s: ${what}`)
-    await new Promise(done => setTimeout(done, 100))
-  }
 }
 
 describe('a script drives it', () => {
