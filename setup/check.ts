@@ -16,11 +16,16 @@ await runProgram(async (say, signal) => {
     'web/tsconfig.json',
     'web/testing/tsconfig.json',
   ]
+  // What the last check found out is kept: the next one looks at what changed since.
+  const typesOf = (project: string) => {
+    const kept = tool(`.cache/types/${project.replaceAll('/', '-')}.tsbuildinfo`)
+    return ['-p', project, '--incremental', '--tsBuildInfoFile', kept]
+  }
   const checks: [name: string, script: string, args: string[]][] = [
     ['format and lint', tool('@biomejs/biome/bin/biome'), ['ci', '--colors=off']],
     ...projects
       .filter(project => existsSync(join(root, project)))
-      .map((project): [string, string, string[]] => [`types ${project}`, tool('typescript/bin/tsc'), ['-p', project]]),
+      .map((project): [string, string, string[]] => [`types ${project}`, tool('typescript/bin/tsc'), typesOf(project)]),
     ['walls', tool('vitest/vitest.mjs'), ['run', '--project', 'house', '--reporter=dot']],
   ]
   const results = await Promise.all(
