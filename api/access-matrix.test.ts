@@ -96,6 +96,7 @@ describe('the matrix', () => {
       'GET /metrics',
       'GET /openapi.json',
       'GET /ready',
+      'POST /secret-scanning/github',
       'POST /v1/auth/login',
       'POST /v1/auth/logout',
       'POST /v1/hooks/x',

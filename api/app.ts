@@ -43,15 +43,32 @@ export function createApp(platform: Platform): { app: Router; auth: Authenticato
 
   for (const mount of resources) mount(app, { platform, auth, meter })
 
-  app.notFound(c =>
-    problemResponse(new Problem('not_found', `Nothing is at ${c.req.method} ${c.req.path.slice(0, 200)}.`), c.var.requestId),
-  )
+  app.notFound(c => {
+    const { method, path } = c.req
+    const allowed = methodsAt(app, path)
+    const shown = path.slice(0, 200)
+    const problem =
+      allowed.length === 0
+        ? new Problem('not_found', `No such path: ${shown}.`)
+        : new Problem('method_not_allowed', `${shown} takes no ${method}, only ${allowed.join(', ')}.`, {
+            headers: { allow: allowed.join(', ') },
+          })
+    return problemResponse(problem, c.var.requestId)
+  })
   app.onError((error, c) => {
     const requestId = c.var.requestId ?? newId('req')
     return problemResponse(asProblem(error, requestId, platform), requestId)
   })
   refuseUndeclared(app)
   return { app, auth }
+}
+
+/** What a path does take, when it is not taken as it was asked. */
+function methodsAt(app: Router, path: string): string[] {
+  return ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].filter(method => {
+    const [matched] = app.router.match(method, path)
+    return matched.some(([[, route]]) => route.method === method)
+  })
 }
 
 /** No id, name or cursor has a NUL in it, and the database would stumble over one. */

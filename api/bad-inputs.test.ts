@@ -230,3 +230,24 @@ describe('no 500, whatever comes', () => {
     expect(faults).toEqual([])
   })
 })
+
+it('another method than a path takes is 405 and told which it does take; any other path is 404', async () => {
+  const wrong: string[] = []
+  const taken = Map.groupBy(operations, ({ name }) => name.split(' ')[1]!)
+  for (const [path, declared] of taken) {
+    const allowed = declared.map(({ name }) => name.split(' ')[0]!)
+    for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'].filter(method => !allowed.includes(method))) {
+      const { status, headers, body } = await api.call(method, declared[0]!.path, { token: admin })
+      const told = (headers.get('allow') ?? '').split(', ').filter(Boolean)
+      // A path such as /v1/jobs/inspect is also one of /v1/jobs/{id}.
+      const also = taken.get('/v1/jobs/{id}')!.map(({ name }) => name.split(' ')[0]!)
+      if (path === '/v1/jobs/inspect' && also.includes(method)) continue
+      const right = path === '/v1/jobs/inspect' ? [...allowed, ...also] : allowed
+      if (status !== 405 || body.code !== 'method_not_allowed' || told.sort().join() !== [...right].sort().join())
+        wrong.push(`${method} ${path}: ${status}, ${told}`)
+    }
+  }
+  expect(wrong).toEqual([])
+  for (const path of ['/v1', '/v1/', '/v1/nothing', '/v1/sessions/x/nothing', '/v2/sessions', '/nothing'])
+    expect([path, (await api.call('GET', path, { token: admin })).body.code]).toEqual([path, 'not_found'])
+})

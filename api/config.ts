@@ -20,6 +20,8 @@ export const ApiConfig = z.object({
   loginsPerMinute: z.int().min(1).default(30),
   /** What secrets are sealed with (sealing.ts): the first seals, all open. */
   secretsKeys: z.array(z.string().min(32)).default([]),
+  /** Where GitHub publishes the keys that its reports of leaked tokens are signed with. */
+  leakReportKeys: z.url({ protocol: /^https?$/ }).default('https://api.github.com/meta/public_keys/secret_scanning'),
   /** Where the agent's and sessions' images are, `PREFIX:TAG`; absent: the install command leaves the chart's default. */
   agentImages: z
     .string()

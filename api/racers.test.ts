@@ -32,6 +32,13 @@ describe('quotas', () => {
     expect(await living(token.project)).toBe(5)
   })
 
+  it('20 who want one by its name, one allowed: everybody gets that one', async () => {
+    const token = await api.mint({ project: await api.project({ max_sessions: 1 }), scopes })
+    const answers = await many(20, () => create(token, undefined, { name: 'mine' }))
+    expect([count(answers, 201), count(answers, 200)]).toEqual([1, 19])
+    expect(new Set(answers.map(({ body }) => body.id)).size).toBe(1)
+  })
+
   it('per user and per token, each exact within the project’s', async () => {
     const project = await api.project({ max_sessions: 100, max_sessions_per_user: 3 })
     const [ann, bob] = [await api.mint({ project, user: 'ann', scopes }), await api.mint({ project, user: 'bob', scopes })]

@@ -16,6 +16,7 @@ import { mountProjects } from './projects/routes.ts'
 import { mountRecordings } from './recordings/routes.ts'
 import { mountRegistries } from './registries/routes.ts'
 import type { Router } from './route.ts'
+import { mountSecretScanning } from './secret-scanning/routes.ts'
 import { mountSecrets } from './secrets/routes.ts'
 import { mountSessions } from './sessions/routes.ts'
 import type { RequestMeter } from './status/request-meter.ts'
@@ -41,6 +42,7 @@ export const resources: readonly Mount[] = [
   mountAgents,
   mountProjects,
   mountTokens,
+  mountSecretScanning,
   mountClusters,
   mountTemplates,
   mountSessions,

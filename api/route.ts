@@ -74,6 +74,25 @@ export function problemAnswers(...codes: ProblemCode[]): Record<never, never> {
   )
 }
 
+/** What any route may answer besides what it declares. */
+const anyOther = {
+  default: { description: 'Any other problem', content: { 'application/problem+json': { schema: ProblemBody } } },
+}
+
+type Answers = Record<string, { description: string; content?: object }>
+
+/** Both; where they name problems of one status, the words of both. */
+function mergedAnswers(ours: Answers, declared: Answers): Answers {
+  const merged: Answers = { ...ours, ...declared }
+  for (const [status, answer] of Object.entries(declared)) {
+    const before = ours[status]
+    if (!before || !('application/problem+json' in (answer.content ?? {}))) continue
+    const words = new Set([before, answer].flatMap(({ description }) => description.split(' or ')))
+    merged[status] = { ...answer, description: [...words].join(' or ') }
+  }
+  return merged
+}
+
 export interface RouteRules {
   access: Access
   operationId: string
@@ -89,22 +108,30 @@ export function route<const R extends Omit<RouteConfig, 'security' | 'middleware
   const open = access === 'public' || access === 'agent'
   const counted = limit ?? (rest.method === 'post' && !open ? 'project' : 'none')
   const keyed = rest.method === 'post' && !open
+  const takesJson = 'application/json' in (rest.request?.body?.content ?? {})
   return createRoute({
     ...rest,
     'x-access': access,
     middleware: [
       guard(access),
       ...(counted === 'none' ? [] : [rateLimited(counted)]),
-      ...(rest.request?.body?.content && 'application/json' in rest.request.body.content ? [jsonBodyOnly] : []),
+      ...(takesJson ? [jsonBodyOnly] : []),
       ...(keyed ? [idempotent({ secret: secretAnswer === true })] : []),
     ],
     security: open ? [] : [{ bearer: [] }, { cookie: [] }],
     responses: {
-      ...(open ? {} : problemAnswers('unauthorized', 'forbidden')),
-      ...(rest.request ? problemAnswers('invalid') : {}),
-      ...(counted === 'none' ? {} : problemAnswers('rate_limited')),
-      ...rest.responses,
-    } as R['responses'],
+      ...mergedAnswers(
+        problemAnswers(
+          ...(open ? [] : (['unauthorized', 'forbidden'] as const)),
+          ...(rest.request ? (['invalid'] as const) : []),
+          ...(takesJson ? (['bad_request', 'too_large', 'unsupported_media_type'] as const) : []),
+          ...(keyed ? (['conflict'] as const) : []),
+          ...(counted === 'none' ? [] : (['rate_limited'] as const)),
+        ),
+        rest.responses as Answers,
+      ),
+      ...anyOther,
+    } as unknown as R['responses'],
   } as unknown as Omit<R, keyof RouteRules> & { middleware: MiddlewareHandler<AppEnv>[] }) as ReturnType<
     typeof createRoute<R['path'], Omit<R, keyof RouteRules> & { middleware: MiddlewareHandler<AppEnv>[] }>
   >

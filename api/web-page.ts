@@ -1,7 +1,7 @@
 /** What the dashboard's files are served with, whoever holds them: hashed files never change, pages run only our own code. */
 
 /** Paths of the API: never a page, whatever the client accepts. */
-export const notPages = /^\/(v1|internal|health|ready|metrics|docs|openapi\.json)(\/|$)/
+export const notPages = /^\/(v1|internal|secret-scanning|health|ready|metrics|docs|openapi\.json)(\/|$)/
 
 export const assetHeaders: Record<string, string> = {
   'x-content-type-options': 'nosniff',

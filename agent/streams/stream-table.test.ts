@@ -58,14 +58,22 @@ describe('who may', () => {
     world = new TableWorld(api, { maxStreams: 3, maxPendingDials: 2 })
     world.runtime.onDial = () => new Promise(() => {})
     const waiting = [world.open(), world.open()]
-    expect(await world.outcome(world.open())).toMatchObject({ status: 429, detail: expect.stringContaining('at once') })
+    expect(await world.outcome(world.open())).toMatchObject({
+      status: 503,
+      code: 'no_capacity',
+      detail: expect.stringContaining('at once'),
+    })
     for (const stream of waiting) world.table.close(stream, 1000, '')
     await Promise.all(waiting.map(stream => world.outcome(stream)))
     for (let round = 0; round < 3; round++) {
       target()
       await api.dataSocket(world.open())
     }
-    expect(await world.outcome(world.open())).toMatchObject({ status: 429, detail: expect.stringContaining('3 streams') })
+    expect(await world.outcome(world.open())).toMatchObject({
+      status: 503,
+      code: 'no_capacity',
+      detail: expect.stringContaining('3 streams'),
+    })
     await world.table.endAll({ code: 1001, reason: '' })
   })
 })

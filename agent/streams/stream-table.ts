@@ -106,11 +106,11 @@ export class StreamTable implements StreamControl {
   private refusal(open: Open): StreamRefusal | null {
     const { policy, access } = this.parts
     if (this.entries.size >= policy.maxStreams) {
-      return { status: 429, code: 'rate_limited', detail: `this cluster carries at most ${policy.maxStreams} streams` }
+      return { status: 503, code: 'no_capacity', detail: `this cluster carries at most ${policy.maxStreams} streams` }
     }
     const pending = [...this.entries.values()].filter(entry => entry.pending).length
     if (pending >= policy.maxPendingDials) {
-      return { status: 429, code: 'rate_limited', detail: 'too many streams are being opened at once' }
+      return { status: 503, code: 'no_capacity', detail: 'too many streams are being opened at once' }
     }
     if (open.target.volume !== undefined) return this.volumeRefusal(open)
     return access(open.session)?.unsettled ? null : this.sessionRefusal(open)

@@ -85,7 +85,7 @@ export class TerminalBook {
     const { runtime, policy, clock, log } = this.parts
     if (!runtime.exec) throw new DialError(501, 'unsupported', 'this cluster has no terminals')
     if (this.live + this.making.size >= policy.maxTerminals)
-      throw new DialError(429, 'rate_limited', `this cluster keeps at most ${policy.maxTerminals} terminals`)
+      throw new DialError(503, 'no_capacity', `this cluster keeps at most ${policy.maxTerminals} terminals`)
     const { shell: program, pod, container, cols, rows } = start
     const order = {
       terminal: id,

@@ -269,7 +269,7 @@ describe('its end', () => {
   test('no more than the cluster allows, and none where it allows none', async () => {
     begin({ maxTerminals: 1 })
     await view()
-    expect(await world.outcome(world.open(wish({ id: 'trm_2' })))).toMatchObject({ status: 429 })
+    expect(await world.outcome(world.open(wish({ id: 'trm_2' })))).toMatchObject({ status: 503, code: 'no_capacity' })
     await world.table.endAll({ code: 1001, reason: '' })
     await world.terminals.close()
     expect(shells[0]!.ends).toBeGreaterThan(0)

@@ -32,8 +32,8 @@ describe('GET /v1/me', () => {
       token: { id: ann.id, scopes: ['sessions:read', 'tokens'], last4: ann.token.slice(-4) },
       scopes: ['sessions:read', 'tokens'],
       limits: { max_sessions: 3, max_cpu: '4', max_memory: '8Gi', max_storage: null },
-      usage: { sessions: 0, cpu: '0', memory: '0' },
-      remaining: { max_sessions: 3, max_cpu: '4', max_memory: '8Gi', max_storage: null },
+      usage: { sessions: 0, cpu: '0', memory: '0', storage: '0', jobs: 0, streams: 0 },
+      remaining: { max_sessions: 3, max_cpu: '4', max_memory: '8Gi', max_storage: null, requests_per_minute: 600 },
     })
     expect(JSON.stringify(body)).not.toContain(ann.token)
   })

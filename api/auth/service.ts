@@ -4,8 +4,9 @@ import { projects, tokens, web_sessions } from '#db/schema.ts'
 import { recordAudit } from '../audit/record.ts'
 import { type Authenticator, cookieOf, plainCookie, secureCookie, unauthorized, webIdle, webLife } from '../auth.ts'
 import { type Ctx, tokenActor } from '../context.ts'
+import { requestsLeft } from '../limits/middleware.ts'
 import { Problem } from '../problem.ts'
-import { usageOf } from '../projects/quotas.ts'
+import { usageTold } from '../projects/quotas.ts'
 import { limitsView, remainingOf, usageView } from '../projects/view.ts'
 import { mintSecret } from '../tokens/format.ts'
 import { isOurs } from '../web-security.ts'
@@ -69,7 +70,7 @@ export async function getMe(ctx: Ctx): Promise<Me> {
     .innerJoin(projects, eq(projects.id, tokens.project_id))
     .where(eq(tokens.id, actor.token))
   if (!row) throw unauthorized()
-  const usage = await usageOf(ctx.db, actor.project)
+  const usage = await usageTold(ctx.db, actor.project)
   const scopes = [...actor.scopes]
   return {
     id: actor.token,
@@ -86,7 +87,7 @@ export async function getMe(ctx: Ctx): Promise<Me> {
     scopes,
     limits: { ...limitsView(row.project.quotas), requests_per_minute: actor.requestsPerMinute ?? ctx.config.requestsPerMinute },
     usage: usageView(usage),
-    remaining: limitsView(remainingOf(row.project.quotas, usage)),
+    remaining: { ...limitsView(remainingOf(row.project.quotas, usage)), requests_per_minute: await requestsLeft(ctx) },
     created_at: row.token.created_at.toISOString(),
   }
 }

@@ -3,7 +3,7 @@
  * behind a higher number already read. Each row carries its transaction id; only rows older than every open transaction are read, in the
  * order (tx, seq), so nothing can appear behind the reader.
  */
-import { and, asc, eq, inArray, or, type SQL, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, inArray, or, type SQL, sql } from 'drizzle-orm'
 import type { Db } from '#db/client.ts'
 import { events } from '#db/schema.ts'
 
@@ -46,19 +46,32 @@ export async function placeOf(db: Db, id: string): Promise<Place | null> {
   return row ?? null
 }
 
+const shape = {
+  id: events.id,
+  type: events.type,
+  data: events.data,
+  created_at: events.created_at,
+  seq: events.seq,
+  tx: sql<string>`${events.tx}::text`,
+}
+
 export async function eventsAfter(db: Db, place: Place, audience: Audience, limit = 200): Promise<EventRow[]> {
   return db
-    .select({
-      id: events.id,
-      type: events.type,
-      data: events.data,
-      created_at: events.created_at,
-      seq: events.seq,
-      tx: sql<string>`${events.tx}::text`,
-    })
+    .select(shape)
     .from(events)
     .where(and(sql`(${events.tx}, ${events.seq}) > (${place.tx}::xid8, ${place.seq}::bigint)`, settled, seenBy(audience)))
     .orderBy(asc(events.tx), asc(events.seq))
+    .limit(limit)
+}
+
+/** The newest first, for who asks once: what an open transaction will still add in between is not waited for. */
+export async function eventsBefore(db: Db, before: Place | null, audience: Audience, limit: number): Promise<EventRow[]> {
+  const older = before ? sql`(${events.tx}, ${events.seq}) < (${before.tx}::xid8, ${before.seq}::bigint)` : undefined
+  return db
+    .select(shape)
+    .from(events)
+    .where(and(older, seenBy(audience)))
+    .orderBy(desc(events.tx), desc(events.seq))
     .limit(limit)
 }
 

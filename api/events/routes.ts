@@ -2,11 +2,12 @@
 import { z } from '@hono/zod-openapi'
 import type { Authenticator } from '../auth.ts'
 import { type Ctx, holds, projectWall } from '../context.ts'
-import { Problem } from '../problem.ts'
+import { PageQuery, pageOf } from '../paging.ts'
+import { invalid, Problem } from '../problem.ts'
 import type { Mount } from '../resources.ts'
 import { newRouter, problemAnswers, route } from '../route.ts'
 import { findSession } from '../sessions/read.ts'
-import { type Audience, type EventRow, eventsAfter, newestPlace, type Place, placeOf } from './read.ts'
+import { type Audience, type EventRow, eventsBefore, newestPlace, type Place, placeOf } from './read.ts'
 import { eventStream } from './stream.ts'
 
 const Event = z
@@ -35,16 +36,16 @@ const ofSession = route({
   method: 'get',
   path: '/v1/sessions/{id}/events',
   tags: ['Events'],
-  request: { headers, params: z.object({ id: z.string().max(64) }), query: z.object({ follow: flag.optional() }) },
+  summary: 'What happened to a session; with `follow`, from the first event on, and what comes, as server-sent events',
+  request: {
+    headers,
+    params: z.object({ id: z.string().max(64) }),
+    query: PageQuery.extend({ limit: PageQuery.shape.limit.default(100), follow: flag.optional() }),
+  },
   responses: {
     200: {
-      description: 'A list; with `follow`, the list and what comes, as server-sent events',
-      content: {
-        'application/json': {
-          schema: z.object({ object: z.literal('list'), data: z.array(Event), has_more: z.boolean(), next_cursor: z.null() }),
-        },
-        ...sse.content,
-      },
+      description: 'Events, newest first; with `follow` in their order',
+      content: { 'application/json': { schema: pageOf(Event, 'EventList') }, ...sse.content },
     },
     ...problemAnswers('not_found'),
   },
@@ -86,22 +87,33 @@ export const mountEvents: Mount = (app, { auth }) => {
         eventStream({ ctx, audience, from, lost: false, alive: aliveCheck(ctx, auth, c.req.raw), signal: c.req.raw.signal }),
       )
     }
-    const rows = await eventsAfter(ctx.db, start, audience, 500)
-    return c.json(
-      { object: 'list' as const, data: rows.map(eventView), has_more: rows.length === 500, next_cursor: null },
-      200,
-    ) as never
+    const { limit, cursor } = c.req.valid('query')
+    const rows = await eventsBefore(ctx.db, cursor === undefined ? null : placeAt(cursor), audience, limit + 1)
+    const shown = rows.slice(0, limit)
+    const last = rows.length > limit ? shown.at(-1)! : null
+    const next_cursor = last && `${last.tx}.${last.seq}`
+    return c.json({ object: 'list' as const, data: shown.map(eventView), has_more: last !== null, next_cursor }, 200) as never
   })
   app.route('/', router)
 }
 
+function placeAt(cursor: string): Place {
+  const match = /^(\d{1,18})\.(\d{1,15})$/.exec(cursor)
+  if (!match) throw invalid('?cursor', 'This cursor is not one that a list gave.')
+  return { tx: match[1]!, seq: Number(match[2]) }
+}
+
 function audienceOf(ctx: Ctx): Audience {
   const families = [
-    ...(holds(ctx.actor, 'sessions:read') ? ['session', 'stream', 'volume', 'pool'] : []),
+    ...(holds(ctx.actor, 'sessions:read') ? ['session', 'stream', 'volume', 'pool', 'template'] : []),
     ...(holds(ctx.actor, 'clusters:read') ? ['cluster'] : []),
     ...(holds(ctx.actor, 'jobs:read') ? ['job'] : []),
+    ...(holds(ctx.actor, 'exec') ? ['terminal'] : []),
+    ...(holds(ctx.actor, 'tokens') ? ['token'] : []),
+    ...(holds(ctx.actor, 'admin') ? ['project'] : []),
   ]
-  if (families.length === 0) throw new Problem('forbidden', 'Events need sessions:read, jobs:read or clusters:read.')
+  if (families.length === 0)
+    throw new Problem('forbidden', 'Events need one of the scopes sessions:read, jobs:read, clusters:read, exec and tokens.')
   return { project: projectWall(ctx), shared: holds(ctx.actor, 'clusters:read'), families }
 }
 

@@ -44,6 +44,14 @@ export async function takeFromRate(db: Sql, key: string, rate: Rate): Promise<Ta
   return figures(row?.admitted === true, rate.perMinute, ahead)
 }
 
+/** How many would be admitted now; takes nothing. */
+export async function leftOfRate(db: Sql, key: string, rate: Rate): Promise<number> {
+  const [row] = await db.execute<{ ahead_ms: string }>(
+    sql`select extract(epoch from tat - clock_timestamp()) * 1000 as ahead_ms from rate_limits where key = ${key}`,
+  )
+  return figures(true, rate.perMinute, Math.min(60_000, Math.max(0, Number(row?.ahead_ms ?? 0)))).remaining
+}
+
 /** Pure: what the headers say. */
 export function figures(admitted: boolean, limit: number, aheadMs: number): Taken {
   const cost = 60_000 / limit

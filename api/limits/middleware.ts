@@ -3,7 +3,7 @@ import type { MiddlewareHandler } from 'hono'
 import { type Ctx, tokenActor } from '../context.ts'
 import { Problem } from '../problem.ts'
 import type { AppEnv } from '../route.ts'
-import { type Taken, takeFromRate } from './gcra.ts'
+import { leftOfRate, type Taken, takeFromRate } from './gcra.ts'
 
 /** `project`: the acting project's rate; `login`: the client's address; `none`: never refused. */
 export type Limit = 'project' | 'login' | 'none'
@@ -35,6 +35,12 @@ async function takeAll(ctx: Ctx, limit: Exclude<Limit, 'none'>): Promise<Taken> 
   const { key, perMinute } = bucket(ctx, limit)
   const taken = await takeFromRate(ctx.db, key, { perMinute })
   return first && taken.admitted && first.remaining < taken.remaining ? first : taken
+}
+
+/** What is left of the acting project's rate. */
+export function requestsLeft(ctx: Ctx): Promise<number> {
+  const { key, perMinute } = bucket(ctx, 'project')
+  return leftOfRate(ctx.db, key, { perMinute })
 }
 
 function bucket(ctx: Ctx, limit: Exclude<Limit, 'none'>): { key: string; perMinute: number } {

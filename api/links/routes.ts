@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi'
-import { pageOf } from '../paging.ts'
+import { PageQuery, pageOf } from '../paging.ts'
 import type { Mount } from '../resources.ts'
 import { json, jsonBody, newRouter, problemAnswers, route } from '../route.ts'
 import { Ticket } from '../streams/tickets.ts'
@@ -28,7 +28,7 @@ const list = route({
   path: '/v1/sessions/{id}/links',
   tags,
   summary: 'Living links of a session',
-  request: { params },
+  request: { params, query: PageQuery },
   responses: { 200: json(pageOf(Link, 'LinkList'), 'Links, newest first'), ...problemAnswers('not_found') },
 })
 
@@ -73,7 +73,7 @@ export const mountLinks: Mount = app => {
     c.header('cache-control', 'no-store')
     return c.json(await createLink(c.var.ctx, c.req.valid('param').id, c.req.valid('json')), 201)
   })
-  router.openapi(list, async c => c.json(await listLinks(c.var.ctx, c.req.valid('param').id), 200))
+  router.openapi(list, async c => c.json(await listLinks(c.var.ctx, c.req.valid('param').id, c.req.valid('query')), 200))
   router.openapi(revoke, async c => {
     const { id, link } = c.req.valid('param')
     await revokeLink(c.var.ctx, id, link)

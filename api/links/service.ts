@@ -9,6 +9,7 @@ import { clusters, grants, links, sessions, tickets } from '#db/schema.ts'
 import { recordAudit } from '../audit/record.ts'
 import { type Ctx, tokenActor } from '../context.ts'
 import { newId } from '../ids.ts'
+import { afterCursor, type PageQuery, page } from '../paging.ts'
 import { notFound, Problem } from '../problem.ts'
 import { clusterOnline, findSession, viewOf } from '../sessions/read.ts'
 import { ticketSeconds } from '../streams/tickets.ts'
@@ -65,20 +66,23 @@ export async function createLink(ctx: Ctx, session: string, input: z.infer<typeo
   return { ...linkView(made, 0), url: `${ctx.origin}/join#${secret}` }
 }
 
-export async function listLinks(ctx: Ctx, session: string) {
+export async function listLinks(ctx: Ctx, session: string, query: PageQuery) {
   await findSession(ctx, session)
   const rows = await ctx.db
     .select({ link: links, viewers: openViewers })
     .from(links)
-    .where(and(eq(links.session_id, session), isNull(links.revoked_at), sql`${links.expires_at} > clock_timestamp()`))
-    .orderBy(desc(links.created_at))
-    .limit(200)
-  return {
-    object: 'list' as const,
-    data: rows.map(({ link, viewers }) => linkView(link, viewers)),
-    has_more: false,
-    next_cursor: null,
-  }
+    .where(
+      and(
+        eq(links.session_id, session),
+        isNull(links.revoked_at),
+        sql`${links.expires_at} > clock_timestamp()`,
+        afterCursor(query.cursor, links.created_at, links.id),
+      ),
+    )
+    .orderBy(desc(links.created_at), desc(links.id))
+    .limit(query.limit + 1)
+  const flat = rows.map(found => ({ ...found, created_at: found.link.created_at, id: found.link.id }))
+  return page(flat, query.limit, ({ link, viewers }) => linkView(link, viewers))
 }
 
 /** Ends the link and, at once, every screen opened through it. */

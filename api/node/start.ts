@@ -133,7 +133,9 @@ function front(
     const path = env.incoming.url ?? '/'
     if (path.startsWith('/v1/')) return app.fetch(request, env)
     if (path === peerPath) return peers.answer(request, message => tunnel.fromPeer(message))
-    return (env.incoming.headers.upgrade ? null : assets.answer(request)) ?? app.fetch(request, env)
+    const file = env.incoming.headers.upgrade ? null : assets.answer(request)
+    file?.headers.set('x-request-id', newId('req'))
+    return file ?? app.fetch(request, env)
   }
 }
 

@@ -56,7 +56,7 @@ describe('projects', () => {
         max_jobs: null,
         requests_per_minute: null,
       },
-      usage: { sessions: 0, cpu: '0', memory: '0', storage: '0' },
+      usage: { sessions: 0, cpu: '0', memory: '0', storage: '0', jobs: 0, streams: 0 },
       suspended_at: null,
     })
     expect(made.body.id).toMatch(/^prj_[0-9a-z]{1,32}$/)
@@ -196,7 +196,7 @@ describe('quotas', () => {
     await put(project, 'queued', { cpu_millis: 500, memory_bytes: 512 * 1024 ** 2 })
     const ann = await api.mint({ project, user: 'ann' })
     const { body } = await api.call('GET', '/v1/me', { token: ann })
-    expect(body.usage).toEqual({ sessions: 1, cpu: '500m', memory: '512Mi', storage: '0' })
+    expect(body.usage).toEqual({ sessions: 1, cpu: '500m', memory: '512Mi', storage: '0', jobs: 0, streams: 0 })
     expect(body.remaining).toMatchObject({ max_sessions: 1, max_cpu: '2500m', max_memory: null })
   })
 })

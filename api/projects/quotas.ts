@@ -2,9 +2,9 @@
  * Takes quota in the transaction that uses it. The project's row is locked first, then what lives is counted: there is no counter that
  * could drift, and of any number of racers only as many get through as there is room for. What ends stops counting by itself.
  */
-import { type AnyColumn, and, eq, inArray, sql } from 'drizzle-orm'
+import { type AnyColumn, and, eq, inArray, isNull, sql } from 'drizzle-orm'
 import type { Sql, Tx } from '#db/client.ts'
-import { jobs, projects, type Quotas, sessions, type TokenLimits } from '#db/schema.ts'
+import { grants, jobs, projects, type Quotas, sessions, type TokenLimits, volumes } from '#db/schema.ts'
 import { notFound, Problem } from '../problem.ts'
 import { bytesQuantity, cpuQuantity } from '../templates/quantity.ts'
 
@@ -13,6 +13,8 @@ export interface Usage {
   cpu_millis: number
   memory_bytes: number
   storage_bytes: number
+  /** In clusters now; those that wait hold nothing. */
+  jobs: number
 }
 
 /** Statuses that hold what they took, `stopping` and what an offline cluster may still run included. */
@@ -77,35 +79,71 @@ export async function usageOf(db: Sql, project: string): Promise<Usage> {
   return (await usageOfAll(db, [project])).get(project)!
 }
 
-/** Also projects that use nothing are in the map. */
+/** Also projects that use nothing are in the map. Three statements, sent together. */
 export async function usageOfAll(db: Sql, ids: readonly string[]): Promise<Map<string, Usage>> {
-  const usage = new Map(ids.map(id => [id, { sessions: 0, cpu_millis: 0, memory_bytes: 0, storage_bytes: 0 } as Usage]))
+  const usage = new Map<string, Usage>(
+    ids.map(id => [id, { sessions: 0, cpu_millis: 0, memory_bytes: 0, storage_bytes: 0, jobs: 0 }]),
+  )
   if (ids.length === 0) return usage
   const sum = (column: AnyColumn) => sql`coalesce(sum(${column}), 0)`.mapWith(Number)
-  const rows = await db
-    .select({
-      project: sessions.project_id,
-      sessions: sql`count(*)`.mapWith(Number),
-      cpu_millis: sum(sessions.cpu_millis),
-      memory_bytes: sum(sessions.memory_bytes),
-      storage_bytes: sum(sessions.storage_bytes),
-    })
-    .from(sessions)
-    .where(and(inArray(sessions.project_id, [...ids]), inArray(sessions.status, [...holding])))
-    .groupBy(sessions.project_id)
-  for (const { project, ...used } of rows) usage.set(project, used)
-  // Jobs hold theirs while a cluster has them; waiting ones hold nothing.
-  const working = await db
-    .select({ project: jobs.project_id, cpu_millis: sum(jobs.cpu_millis), memory_bytes: sum(jobs.memory_bytes) })
-    .from(jobs)
-    .where(
-      and(inArray(jobs.project_id, [...ids]), inArray(jobs.status, ['queued', 'running']), sql`${jobs.cluster_id} is not null`),
-    )
-    .groupBy(jobs.project_id)
-  for (const { project, cpu_millis, memory_bytes } of working) {
-    const used = usage.get(project)!
-    used.cpu_millis += cpu_millis
-    used.memory_bytes += memory_bytes
+  const count = sql`count(*)`.mapWith(Number)
+  const [living, working, kept] = await Promise.all([
+    db
+      .select({
+        project: sessions.project_id,
+        sessions: count,
+        cpu_millis: sum(sessions.cpu_millis),
+        memory_bytes: sum(sessions.memory_bytes),
+        storage_bytes: sum(sessions.storage_bytes),
+      })
+      .from(sessions)
+      .where(and(inArray(sessions.project_id, [...ids]), inArray(sessions.status, [...holding])))
+      .groupBy(sessions.project_id),
+    // Jobs hold theirs while a cluster has them; waiting ones hold nothing.
+    db
+      .select({
+        project: jobs.project_id,
+        jobs: count,
+        cpu_millis: sum(jobs.cpu_millis),
+        memory_bytes: sum(jobs.memory_bytes),
+      })
+      .from(jobs)
+      .where(
+        and(inArray(jobs.project_id, [...ids]), inArray(jobs.status, ['queued', 'running']), sql`${jobs.cluster_id} is not null`),
+      )
+      .groupBy(jobs.project_id),
+    // Volumes hold their size whether somebody uses them or not.
+    db
+      .select({ project: volumes.project_id, storage_bytes: sum(volumes.size_bytes) })
+      .from(volumes)
+      .where(and(inArray(volumes.project_id, [...ids]), eq(volumes.desired, 'present')))
+      .groupBy(volumes.project_id),
+  ])
+  for (const { project, ...used } of [...living, ...working, ...kept]) {
+    const all = usage.get(project)!
+    for (const [what, amount] of Object.entries(used)) all[what as keyof Usage] += amount
   }
   return usage
 }
+
+/** With the streams that are open; exchanges (files, logs, screenshots) are none. They change too often to be counted at every create. */
+export async function usageWithStreams(db: Sql, ids: readonly string[]): Promise<Map<string, ToldUsage>> {
+  const [usage, open] = await Promise.all([
+    usageOfAll(db, ids),
+    ids.length === 0
+      ? []
+      : db
+          .select({ project: grants.project_id, n: sql`count(*)`.mapWith(Number) })
+          .from(grants)
+          .where(and(inArray(grants.project_id, [...ids]), isNull(grants.closed_at), sql`${grants.kind} not in ('http', 'logs')`))
+          .groupBy(grants.project_id),
+  ])
+  const streams = new Map(open.map(row => [row.project, row.n]))
+  return new Map([...usage].map(([id, used]) => [id, { ...used, streams: streams.get(id) ?? 0 }]))
+}
+
+export async function usageTold(db: Sql, project: string): Promise<ToldUsage> {
+  return (await usageWithStreams(db, [project])).get(project)!
+}
+
+export type ToldUsage = Usage & { streams: number }

@@ -41,8 +41,11 @@ export const Limits = z
 export type Limits = z.infer<typeof Limits>
 
 export const UsageFigures = z
-  .object({ sessions: z.int(), cpu: z.string(), memory: z.string(), storage: z.string() })
-  .openapi('Usage', { description: 'What is held now, also by sessions of offline clusters.' })
+  .object({ sessions: z.int(), cpu: z.string(), memory: z.string(), storage: z.string(), jobs: z.int(), streams: z.int() })
+  .openapi('Usage', {
+    description:
+      'What is held now, also by sessions of offline clusters. `storage`: of volumes and living sessions; `jobs`: in clusters.',
+  })
 export type UsageFigures = z.infer<typeof UsageFigures>
 
 const name = z.string().min(1).max(100).regex(printable, 'Must not contain control characters.')

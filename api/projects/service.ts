@@ -10,7 +10,7 @@ import { randomWord } from '../ids.ts'
 import { afterCursor, type PageQuery, page } from '../paging.ts'
 import { notFound, Problem } from '../problem.ts'
 import { endTokens, projectTokens } from '../tokens/revoke.ts'
-import { usageOf, usageOfAll } from './quotas.ts'
+import { usageTold, usageWithStreams } from './quotas.ts'
 import type { Project, ProjectCreate, ProjectPatch, QuotasInput } from './schema.ts'
 import { type ProjectRow, projectView, unlimited, withQuotas } from './view.ts'
 
@@ -40,7 +40,7 @@ export async function listProjects(ctx: Ctx, query: PageQuery) {
     .where(and(wall === null ? undefined : eq(projects.id, wall), afterCursor(query.cursor, projects.created_at, projects.id)))
     .orderBy(desc(projects.created_at), desc(projects.id))
     .limit(query.limit + 1)
-  const usage = await usageOfAll(
+  const usage = await usageWithStreams(
     ctx.db,
     rows.map(row => row.id),
   )
@@ -51,7 +51,7 @@ export async function getProject(ctx: Ctx, id: string): Promise<Project> {
   const wall = projectWall(ctx)
   const [row] = wall !== null && wall !== id ? [] : await ctx.db.select().from(projects).where(eq(projects.id, id))
   if (!row) throw notFound('project')
-  return projectView(row, await usageOf(ctx.db, id))
+  return projectView(row, await usageTold(ctx.db, id))
 }
 
 async function lockProject(tx: Tx, id: string): Promise<ProjectRow> {
@@ -95,7 +95,7 @@ export async function deleteProject(ctx: Ctx, auth: Authenticator, id: string, f
   if (id === tokenActor(ctx).project) throw new Problem('conflict', 'The acting token’s own project cannot be deleted.')
   const gone = await ctx.db.transaction(async tx => {
     const row = await lockProject(tx, id)
-    const usage = await usageOf(tx, id)
+    const usage = await usageTold(tx, id)
     if (usage.sessions > 0 && !force) {
       throw new Problem('conflict', `${usage.sessions} of its sessions still live: end them first, or add ?force=true.`)
     }
@@ -138,7 +138,7 @@ async function told(
   what: 'created' | 'updated',
   detail: Record<string, unknown>,
 ): Promise<Project> {
-  const project = projectView(row, await usageOf(tx, row.id))
+  const project = projectView(row, await usageTold(tx, row.id))
   await recordAudit(tx, ctx, { action: `project.${what.slice(0, -1)}`, target: row.id, project: row.id, detail })
   await emitEvent(tx, { type: `project.${what}`, project: row.id, data: { project } })
   return project

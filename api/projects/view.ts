@@ -2,7 +2,7 @@
 import type { InferSelectModel } from 'drizzle-orm'
 import type { projects, Quotas } from '#db/schema.ts'
 import { bytesQuantity, cpuMillis, cpuQuantity, storageBytes } from '../templates/quantity.ts'
-import type { Usage } from './quotas.ts'
+import type { ToldUsage } from './quotas.ts'
 import type { Limits, Project, QuotasInput, UsageFigures } from './schema.ts'
 
 export type ProjectRow = InferSelectModel<typeof projects>
@@ -24,27 +24,31 @@ export function limitsView(quotas: Quotas): Limits {
   }
 }
 
-export function remainingOf(quotas: Quotas, usage: Usage): Quotas {
-  const left = (max: number | null, used: number) => (max === null ? null : Math.max(0, max - used))
+export function remainingOf(quotas: Quotas, usage: ToldUsage): Quotas {
+  const left = (max: number | null | undefined, used: number) => ((max ?? null) === null ? null : Math.max(0, max! - used))
   return {
     ...quotas,
     max_sessions: left(quotas.max_sessions, usage.sessions),
     max_cpu_millis: left(quotas.max_cpu_millis, usage.cpu_millis),
     max_memory_bytes: left(quotas.max_memory_bytes, usage.memory_bytes),
     max_storage_bytes: left(quotas.max_storage_bytes, usage.storage_bytes),
+    max_jobs: left(quotas.max_jobs, usage.jobs),
+    max_streams: left(quotas.max_streams, usage.streams),
   }
 }
 
-export function usageView(usage: Usage): UsageFigures {
+export function usageView(usage: ToldUsage): UsageFigures {
   return {
     sessions: usage.sessions,
     cpu: cpuQuantity(usage.cpu_millis),
     memory: bytesQuantity(usage.memory_bytes),
     storage: bytesQuantity(usage.storage_bytes),
+    jobs: usage.jobs,
+    streams: usage.streams,
   }
 }
 
-export function projectView(row: ProjectRow, usage: Usage): Project {
+export function projectView(row: ProjectRow, usage: ToldUsage): Project {
   return {
     id: row.id,
     object: 'project',

@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi'
 import { answerAfterCommit } from '../idempotency/middleware.ts'
-import { pageOf } from '../paging.ts'
+import { PageQuery, pageOf } from '../paging.ts'
 import type { Mount } from '../resources.ts'
 import { json, jsonBody, newRouter, problemAnswers, route } from '../route.ts'
 import { preferredWait } from '../sessions/wait.ts'
@@ -28,7 +28,8 @@ const list = route({
   method: 'get',
   path: '/v1/registries',
   tags,
-  responses: { 200: json(pageOf(Registry, 'RegistryList'), 'Registries, without passwords') },
+  request: { query: PageQuery },
+  responses: { 200: json(pageOf(Registry, 'RegistryList'), 'Registries, newest first, without passwords') },
 })
 
 const remove = route({
@@ -61,9 +62,7 @@ export const mountRegistries: Mount = app => {
     const { registry, created } = await putRegistry(c.var.ctx, c.req.valid('json'))
     return created ? c.json(registry, 201) : c.json(registry, 200)
   })
-  router.openapi(list, async c =>
-    c.json({ object: 'list' as const, data: await listRegistries(c.var.ctx), has_more: false, next_cursor: null }, 200),
-  )
+  router.openapi(list, async c => c.json(await listRegistries(c.var.ctx, c.req.valid('query')), 200))
   router.openapi(remove, async c => {
     await deleteRegistry(c.var.ctx, c.req.valid('param').id)
     return c.body(null, 204)

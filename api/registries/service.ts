@@ -1,5 +1,5 @@
 /** Verbs of registries: logins that builds get. Tried from a cluster, for that is who pushes; the API itself never dials one. */
-import { and, asc, eq, sql } from 'drizzle-orm'
+import { and, desc, eq, sql } from 'drizzle-orm'
 import type { Sql } from '#db/client.ts'
 import { registries } from '#db/schema.ts'
 import { recordAudit } from '../audit/record.ts'
@@ -9,6 +9,7 @@ import { newId } from '../ids.ts'
 import { enqueueJob } from '../jobs/create.ts'
 import { loginSpec } from '../jobs/specs/build.ts'
 import { waitUntilOver } from '../jobs/wait.ts'
+import { afterCursor, type PageQuery, page } from '../paging.ts'
 import { notFound } from '../problem.ts'
 import { CannotOpen, sealingOf } from '../sealing.ts'
 import type { Registry, RegistryCreate } from './schema.ts'
@@ -50,15 +51,15 @@ export async function putRegistry(ctx: Ctx, input: RegistryCreate): Promise<{ re
   })
 }
 
-export async function listRegistries(ctx: Ctx): Promise<Registry[]> {
+export async function listRegistries(ctx: Ctx, query: PageQuery) {
   const actor = tokenActor(ctx)
   const rows = await ctx.db
     .select()
     .from(registries)
-    .where(eq(registries.project_id, actor.project))
-    .orderBy(asc(registries.host))
-    .limit(500)
-  return rows.map(view)
+    .where(and(eq(registries.project_id, actor.project), afterCursor(query.cursor, registries.created_at, registries.id)))
+    .orderBy(desc(registries.created_at), desc(registries.id))
+    .limit(query.limit + 1)
+  return page(rows, query.limit, view)
 }
 
 export async function deleteRegistry(ctx: Ctx, id: string): Promise<void> {

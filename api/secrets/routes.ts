@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi'
+import { PageQuery } from '../paging.ts'
 import type { Mount } from '../resources.ts'
 import { json, jsonBody, newRouter, problemAnswers, route } from '../route.ts'
 import { Secret, SecretCreate, SecretList } from './schema.ts'
@@ -23,7 +24,8 @@ const list = route({
   method: 'get',
   path: '/v1/secrets',
   tags,
-  responses: { 200: json(SecretList, 'Names, without values') },
+  request: { query: PageQuery },
+  responses: { 200: json(SecretList, 'Names, newest first, without values') },
 })
 
 const remove = route({
@@ -42,9 +44,7 @@ export const mountSecrets: Mount = app => {
     const { secret, created } = await putSecret(c.var.ctx, c.req.valid('json'))
     return created ? c.json(secret, 201) : c.json(secret, 200)
   })
-  router.openapi(list, async c =>
-    c.json({ object: 'list' as const, data: await listSecrets(c.var.ctx), has_more: false as const, next_cursor: null }, 200),
-  )
+  router.openapi(list, async c => c.json(await listSecrets(c.var.ctx, c.req.valid('query')), 200))
   router.openapi(remove, async c => {
     await deleteSecret(c.var.ctx, c.req.valid('param').id)
     return c.body(null, 204)

@@ -1,5 +1,6 @@
 /** What goes in and comes out of `/v1/secrets`: values only go in. */
 import { z } from '@hono/zod-openapi'
+import { pageOf } from '../paging.ts'
 
 const time = z.string().openapi({ format: 'date-time' })
 
@@ -26,6 +27,4 @@ export const Secret = z
   .openapi('Secret')
 export type Secret = z.infer<typeof Secret>
 
-export const SecretList = z
-  .object({ object: z.literal('list'), data: z.array(Secret), has_more: z.literal(false), next_cursor: z.null() })
-  .openapi('SecretList')
+export const SecretList = pageOf(Secret, 'SecretList')

@@ -1,11 +1,12 @@
 /** Secrets: written by name, read by jobs, never answered. */
-import { and, asc, eq, inArray, sql } from 'drizzle-orm'
+import { and, desc, eq, inArray, sql } from 'drizzle-orm'
 import type { Sql } from '#db/client.ts'
 import { secrets } from '#db/schema.ts'
 import { recordAudit } from '../audit/record.ts'
 import type { ApiConfig } from '../config.ts'
 import { type Ctx, projectWall, tokenActor } from '../context.ts'
 import { newId } from '../ids.ts'
+import { afterCursor, type PageQuery, page } from '../paging.ts'
 import { invalid, notFound, Problem } from '../problem.ts'
 import { sealingOf } from '../sealing.ts'
 import type { Secret, SecretCreate } from './schema.ts'
@@ -57,10 +58,15 @@ export async function putSecret(ctx: Ctx, input: SecretCreate): Promise<{ secret
   })
 }
 
-export async function listSecrets(ctx: Ctx): Promise<Secret[]> {
+export async function listSecrets(ctx: Ctx, query: PageQuery) {
   const actor = tokenActor(ctx)
-  const rows = await ctx.db.select().from(secrets).where(eq(secrets.project_id, actor.project)).orderBy(asc(secrets.name))
-  return rows.map(secretView)
+  const rows = await ctx.db
+    .select()
+    .from(secrets)
+    .where(and(eq(secrets.project_id, actor.project), afterCursor(query.cursor, secrets.created_at, secrets.id)))
+    .orderBy(desc(secrets.created_at), desc(secrets.id))
+    .limit(query.limit + 1)
+  return page(rows, query.limit, secretView)
 }
 
 /** By id or by name. */
@@ -89,7 +95,7 @@ export async function requireSecrets(db: Sql, project: string, pointers: Readonl
     .where(and(eq(secrets.project_id, project), inArray(secrets.name, [...pointers.keys()])))
   const known = new Set(rows.map(row => row.name))
   for (const [name, pointer] of pointers)
-    if (!known.has(name)) throw invalid(pointer, `There is no secret ${JSON.stringify(name)}. PUT it to /v1/secrets first.`)
+    if (!known.has(name)) throw invalid(pointer, `There is no secret ${JSON.stringify(name)}. POST it to /v1/secrets first.`)
 }
 
 /** Values by name; a secret that is gone or cannot be opened is missing from the answer. */

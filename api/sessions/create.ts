@@ -32,7 +32,7 @@ export async function createSession(ctx: Ctx, input: SessionCreate): Promise<Cre
   const template = await findTemplate(ctx, input.template)
   if (!template) throw invalid('/template', `No such template: ${JSON.stringify(input.template)}. GET /v1/templates lists them.`)
   const built = buildSpec(template, input, { project: actor.project, user: actor.user })
-  const result = await againAfterLostRace(() =>
+  const result = await againAfterLostRace(Boolean(input.name), () =>
     ctx.db.transaction(async tx => {
       const living = input.name ? await livingByName(tx, actor.project, actor.user, input.name) : null
       if (living) return { session: viewOf(await findSession(ctx, living, tx), ctx.origin), created: false, warm: null }
@@ -144,13 +144,14 @@ async function livingByName(tx: Tx, project: string, user: string, name: string)
   return row?.id ?? null
 }
 
-/** Somebody else wrote a session of this name first: look again, and get theirs. */
-async function againAfterLostRace<T>(attempt: () => Promise<T>): Promise<T> {
+/** Somebody else wrote a session of this name first, or took the last of the quota for it: look again, and get theirs. */
+async function againAfterLostRace<T>(named: boolean, attempt: () => Promise<T>): Promise<T> {
   for (let tries = 0; ; tries++) {
     try {
       return await attempt()
     } catch (error) {
-      if (tries >= 3 || !isUniqueViolation(error, 'sessions_live_name')) throw error
+      const full = named && tries === 0 && error instanceof Problem && error.code === 'quota_exceeded'
+      if (!full && (tries >= 3 || !isUniqueViolation(error, 'sessions_live_name'))) throw error
     }
   }
 }

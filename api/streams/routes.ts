@@ -1,6 +1,7 @@
 /** Everything that reaches into a running session: viewers' WebSockets, tickets, screenshot, logs, files, metrics. */
 import { z } from '@hono/zod-openapi'
 import type { Ctx } from '../context.ts'
+import { pageOf } from '../paging.ts'
 import { Problem } from '../problem.ts'
 import type { Mount } from '../resources.ts'
 import { declareRoute, json, jsonBody, newRouter, problemAnswers, route } from '../route.ts'
@@ -10,7 +11,15 @@ import { openViewer } from './viewer.ts'
 
 const tags = ['Streams']
 const params = z.object({ id: z.string().max(64) })
-const reaching = problemAnswers('not_found', 'session_not_running', 'target_refused', 'cluster_offline', 'target_timeout')
+const reaching = problemAnswers(
+  'not_found',
+  'conflict',
+  'session_not_running',
+  'target_refused',
+  'cluster_offline',
+  'no_capacity',
+  'target_timeout',
+)
 
 const tickets = route({
   access: 'sessions:connect',
@@ -105,6 +114,17 @@ const fileParams = z.object({
   id: z.string().max(64),
   path: z.string().openapi({ description: 'Below the session’s home; empty: the home itself.' }),
 })
+const FileEntry = z
+  .object({
+    object: z.literal('file'),
+    name: z.string(),
+    type: z.enum(['file', 'folder', 'link', 'other']),
+    size: z.int(),
+    modified_at: z.string().openapi({ format: 'date-time' }),
+  })
+  .openapi('FileEntry')
+/** As the session’s host tells them. */
+const ToldEntries = z.object({ entries: z.array(FileEntry.omit({ object: true })) })
 const bytes = { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } } as const
 const fileRoute = (method: 'get' | 'put' | 'delete', operationId: string, summary: string) => ({
   access: method === 'get' ? ('sessions:read' as const) : ('sessions:write' as const),
@@ -118,8 +138,8 @@ const fileRoute = (method: 'get' | 'put' | 'delete', operationId: string, summar
     ...(method === 'get'
       ? {
           200: {
-            description: 'The bytes, or a folder’s list',
-            content: { ...bytes, 'application/json': { schema: z.unknown() } },
+            description: 'The bytes; of a folder, the list of what is in it, by name',
+            content: { ...bytes, 'application/json': { schema: pageOf(FileEntry, 'FileList') } },
           },
         }
       : {}),
@@ -221,10 +241,15 @@ async function file(ctx: Ctx, request: Request, session: string, method: 'get' |
     request.signal,
   )
   if (method !== 'get') return new Response(null, { status: 204 })
+  if (answer.headers.get('content-type') === 'application/json') return folderList(answer)
   // Never a page of this origin: what a session wrote is downloaded, not shown.
-  const type = answer.headers.get('content-type') === 'application/json' ? 'application/json' : 'application/octet-stream'
-  return fromSession(answer, {
-    'content-type': type,
-    ...(type === 'application/json' ? {} : { 'content-disposition': 'attachment' }),
-  })
+  return fromSession(answer, { 'content-type': 'application/octet-stream', 'content-disposition': 'attachment' })
+}
+
+/** Files are never JSON to us, so this is a folder. */
+async function folderList(answer: Response): Promise<Response> {
+  const told = ToldEntries.safeParse(await answer.json().catch(() => null))
+  if (!told.success) throw new Problem('target_refused', 'The session told nothing that is a list of files.')
+  const data = told.data.entries.map(entry => ({ object: 'file' as const, ...entry }))
+  return Response.json({ object: 'list', data, has_more: false, next_cursor: null }, { headers: { 'cache-control': 'no-store' } })
 }

@@ -20,7 +20,7 @@ export async function loadBuiltinTemplates(db: Db, given: unknown = catalogue): 
     await tx.insert(settings).values({ key, value: {} }).onConflictDoNothing()
     const [setting] = await tx.select().from(settings).where(eq(settings.key, key)).for('update')
     const loaded = Loaded.parse(setting?.value ?? {})
-    for (const { id, name, description, project: _, ...body } of wanted) {
+    for (const { id, name = id, description, project: _, ...body } of wanted) {
       const text = canonical({ name, description, body })
       if (loaded[id] === text) continue
       const [row] = await tx

@@ -147,7 +147,13 @@ export const TemplateBody = z.strictObject({
 export type TemplateBody = z.infer<typeof TemplateBody>
 
 const named = z.strictObject({
-  name: z.string().min(1).max(100).regex(printable, 'Must not contain control characters.'),
+  name: z
+    .string()
+    .min(1)
+    .max(100)
+    .regex(printable, 'Must not contain control characters.')
+    .optional()
+    .openapi({ description: 'Absent: the id.' }),
   description: z.string().max(2000).regex(prose, 'Must not contain control characters.').default(''),
 })
 

@@ -71,7 +71,7 @@ export async function getTemplate(ctx: Ctx, id: string): Promise<Template> {
 }
 
 export async function createTemplate(ctx: Ctx, input: TemplateCreate): Promise<Template> {
-  const { id, name, description, project: wanted, ...body } = input
+  const { id, name = id, description, project: wanted, ...body } = input
   const wall = projectWall(ctx)
   if (wanted && wall !== null && wanted !== wall)
     throw new Problem('forbidden', 'Only an admin makes templates for another project.')
@@ -113,7 +113,7 @@ function sameRow(row: TemplateRow): SQL | undefined {
 
 export async function replaceTemplate(ctx: Ctx, id: string, input: TemplateReplace): Promise<Template> {
   if (input.id !== undefined && input.id !== id) throw invalid('/id', 'An id cannot be changed.')
-  const { id: _, object, builtin, created_at, updated_at, project, name, description, ...body } = input
+  const { id: _, object, builtin, created_at, updated_at, project, name = id, description, ...body } = input
   return ctx.db.transaction(async tx => {
     const row = await lockForChange(ctx, tx, id)
     const [next] = await tx

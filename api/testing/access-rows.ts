@@ -36,6 +36,7 @@ export const rows: Record<string, Row> = {
   'GET /v1/status': { own: 200 },
   'GET /v1/monitor/system': { own: 200 },
   'GET /v1/monitor/clusters': { own: 200 },
+  'POST /secret-scanning/github': { body: [], own: 401 },
   'POST /v1/auth/login': { body: {}, own: 422 },
   'POST /v1/auth/logout': { own: 204 },
   'POST /v1/agent/enroll': { body: {}, own: 422 },

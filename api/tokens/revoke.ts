@@ -1,6 +1,6 @@
 /** Ends tokens: the rows stay and say when, cookies that stood for them go, this replica forgets them, their open streams are closed. */
 import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
-import type { Sql } from '#db/client.ts'
+import type { Sql, Tx } from '#db/client.ts'
 import { grants, tokens, web_sessions } from '#db/schema.ts'
 import type { Authenticator } from '../auth.ts'
 import { type Ctx, holds } from '../context.ts'
@@ -15,17 +15,28 @@ export async function revokeToken(ctx: Ctx, auth: Authenticator, id: string, rea
     if (row.scopes.includes('admin') && !holds(ctx.actor, 'admin')) {
       throw new Problem('forbidden', 'Only an admin revokes an admin’s token.')
     }
-    const family = reason === 'leaked' ? await familyOf(tx, id) : [id]
-    const revoked = await tx
-      .update(tokens)
-      .set({ revoked_at: sql`clock_timestamp()` })
-      .where(and(inArray(tokens.id, family), isNull(tokens.revoked_at)))
-      .returning()
-    await tx.delete(web_sessions).where(inArray(web_sessions.token_id, family))
-    for (const one of revoked) await told(tx, ctx, one, 'revoke', { reason: reason ?? 'requested', asked_for: id })
-    return { family, streams: await tokenStreams(tx, family) }
+    if (reason === 'leaked') return revokeFamily(tx, ctx, id, { reason })
+    await revokeRows(tx, ctx, [id], { reason: 'requested', asked_for: id })
+    return { family: [id], streams: await tokenStreams(tx, [id]) }
   })
   await ctx.afterCommit(() => endTokens(ctx, auth, ended.family, ended.streams))
+}
+
+/** A token that leaked, with every token it was rotated from or into; its row is locked. Idempotent. */
+export async function revokeFamily(tx: Tx, ctx: Ctx, id: string, detail: Record<string, unknown>) {
+  const family = await familyOf(tx, id)
+  await revokeRows(tx, ctx, family, { ...detail, asked_for: id })
+  return { family, streams: await tokenStreams(tx, family) }
+}
+
+async function revokeRows(tx: Tx, ctx: Ctx, ids: string[], detail: Record<string, unknown>): Promise<void> {
+  const revoked = await tx
+    .update(tokens)
+    .set({ revoked_at: sql`clock_timestamp()` })
+    .where(and(inArray(tokens.id, ids), isNull(tokens.revoked_at)))
+    .returning()
+  await tx.delete(web_sessions).where(inArray(web_sessions.token_id, ids))
+  for (const one of revoked) await told(tx, ctx, one, 'revoke', detail)
 }
 
 async function familyOf(tx: Sql, id: string): Promise<string[]> {

@@ -53,7 +53,13 @@ export const TokenBounds = z
 
 export const TokenCreate = z
   .strictObject({
-    name: z.string().min(1).max(100).regex(printable, 'Must not contain control characters.'),
+    name: z
+      .string()
+      .min(1)
+      .max(100)
+      .regex(printable, 'Must not contain control characters.')
+      .default('unnamed')
+      .openapi({ description: 'For people.' }),
     scopes: z
       .array(z.enum(scopes))
       .max(scopes.length)

@@ -16,7 +16,8 @@ const byStatus: Record<number, ProblemCode> = {
 export function refusalProblem(refused: { status: number; code: string; detail: string }): Problem {
   const known = Object.hasOwn(problems, refused.code) ? (refused.code as ProblemCode) : undefined
   const code = known && known !== 'unauthorized' ? known : (byStatus[refused.status] ?? 'target_refused')
-  return new Problem(code, refused.detail.slice(0, 1_000) || 'The session refused the stream.')
+  const headers: Record<string, string> = code === 'rate_limited' || code === 'no_capacity' ? { 'retry-after': '5' } : {}
+  return new Problem(code, refused.detail.slice(0, 1_000) || 'The session refused the stream.', { headers })
 }
 
 export function clusterOffline(): Problem {

@@ -16,7 +16,9 @@ export const VolumeName = z
 
 export const VolumeCreate = z
   .strictObject({
-    name: VolumeName.openapi({ description: 'Get-or-create within project and user.' }),
+    name: VolumeName.optional().openapi({
+      description: 'Get-or-create within project and user; absent: a new one, named by its id.',
+    }),
     size: BytesQuantity.optional().openapi({ description: 'Kubernetes quantity; the cluster enforces it where it can.' }),
     cluster: z.string().max(100).nullish().openapi({ description: 'Id or name; absent: where its first session runs.' }),
   })

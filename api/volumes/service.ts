@@ -9,6 +9,7 @@ import { emitEvent } from '../events/emit.ts'
 import { newId } from '../ids.ts'
 import { afterCursor, page } from '../paging.ts'
 import { invalid, notFound, Problem } from '../problem.ts'
+import { takeQuota } from '../projects/quotas.ts'
 import { takeSeq } from '../sessions/desired.ts'
 import { bytesQuantity, storageBytes } from '../templates/quantity.ts'
 import type { Volume, VolumeCreate, VolumeFilters } from './schema.ts'
@@ -76,7 +77,9 @@ export async function listVolumes(ctx: Ctx, query: VolumeFilters) {
 export async function createVolume(ctx: Ctx, input: VolumeCreate): Promise<{ volume: Volume; created: boolean }> {
   const actor = tokenActor(ctx)
   const cluster = input.cluster ? await clusterFor(ctx, actor.project, input.cluster) : null
+  const size = input.size ? storageBytes(input.size) : null
   const known = async (db: Sql) => {
+    if (input.name === undefined) return null
     const [found] = await db
       .select({ row: volumes, session: writer })
       .from(volumes)
@@ -95,15 +98,17 @@ export async function createVolume(ctx: Ctx, input: VolumeCreate): Promise<{ vol
       return await ctx.db.transaction(async tx => {
         const found = await known(tx)
         if (found) return found
+        if (size !== null) await takeQuota(tx, actor.project, { storage_bytes: size })
+        const id = newId('vol')
         const [row] = await tx
           .insert(volumes)
           .values({
-            id: newId('vol'),
+            id,
             project_id: actor.project,
             user_id: actor.user,
-            name: input.name,
+            name: input.name ?? id,
             cluster_id: cluster,
-            size_bytes: input.size ? storageBytes(input.size) : null,
+            size_bytes: size,
           })
           .returning()
         await recordAudit(tx, ctx, { action: 'volume.create', target: row!.id, project: actor.project })
@@ -112,7 +117,9 @@ export async function createVolume(ctx: Ctx, input: VolumeCreate): Promise<{ vol
         return { volume, created: true }
       })
     } catch (error) {
-      if (attempt < 3 && isUniqueViolation(error, 'volumes_name')) continue
+      // Somebody else made it first, or took the last of the quota for it: look again, and get theirs.
+      const full = attempt === 0 && error instanceof Problem && error.code === 'quota_exceeded'
+      if (full || (attempt < 3 && isUniqueViolation(error, 'volumes_name'))) continue
       throw error
     }
   }

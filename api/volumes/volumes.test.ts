@@ -35,6 +35,29 @@ describe('volumes', () => {
     expect(answers[0]!.body).toMatchObject({ object: 'volume', name: 'home', size: '2Gi', cluster: null, session: null })
   })
 
+  it('may go without a name, and then are new each time', async () => {
+    const answers = await Promise.all([1, 2].map(() => api.call('POST', '/v1/volumes', { token, body: {} })))
+    expect(answers.map(({ status }) => status)).toEqual([201, 201])
+    for (const { body } of answers) expect(body.name).toBe(body.id)
+  })
+
+  it('take their size of the project’s storage, also for a name at once, until they are gone', async () => {
+    const project = await api.project({ max_storage_bytes: 3 * 2 ** 30 })
+    const owner = await api.mint({ project, scopes: ['sessions:read', 'sessions:write'] })
+    const want = (name: string, size: string) => api.call('POST', '/v1/volumes', { token: owner, body: { name, size } })
+    const racers = await Promise.all(Array.from({ length: 8 }, () => want('only', '2Gi')))
+    expect(racers.map(({ status }) => status).sort()).toEqual([...Array(7).fill(200), 201])
+    expect(await want('more', '2Gi')).toMatchObject({
+      status: 403,
+      body: { code: 'quota_exceeded', errors: [{ pointer: 'max_storage' }] },
+    })
+    expect((await want('rest', '1Gi')).status).toBe(201)
+    const me = (await api.call('GET', '/v1/me', { token: owner })).body
+    expect([me.usage.storage, me.remaining.max_storage]).toEqual(['3Gi', '0'])
+    await api.call('DELETE', `/v1/volumes/${racers[0]!.body.id}`, { token: owner })
+    expect((await want('more', '2Gi')).status).toBe(201)
+  })
+
   it('bind to the cluster of their first session, and later sessions follow', async () => {
     const { id } = await make('bound')
     const first = (await session({ volume: 'bound', cluster: 'here' })).body
@@ -125,7 +148,7 @@ describe('volumes', () => {
     )
   })
 
-  it.each([{ name: '' }, { name: '../x' }, { name: 'x', size: 'big' }, { name: 'x'.repeat(64) }, {}])(
+  it.each([{ name: '' }, { name: '../x' }, { name: 'x', size: 'big' }, { name: 'x'.repeat(64) }, { name: null }])(
     'refuses %j',
     async body => {
       expect((await api.call('POST', '/v1/volumes', { token, body })).status).toBe(422)

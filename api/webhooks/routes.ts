@@ -1,8 +1,8 @@
 import { z } from '@hono/zod-openapi'
-import { pageOf } from '../paging.ts'
-import { Problem } from '../problem.ts'
+import { PageQuery, pageOf } from '../paging.ts'
 import type { Mount } from '../resources.ts'
-import { json, jsonBody, newRouter, problemAnswers, route } from '../route.ts'
+import { declareRoute, json, jsonBody, newRouter, problemAnswers, route } from '../route.ts'
+import { bodyUpTo } from './body.ts'
 import { HookAnswer, Webhook, WebhookCreate, WebhookWithSecret } from './schema.ts'
 import { createWebhook, deleteWebhook, listWebhooks, receive } from './service.ts'
 
@@ -27,6 +27,7 @@ const list = route({
   method: 'get',
   path: '/v1/webhooks',
   tags,
+  request: { query: PageQuery },
   responses: { 200: json(pageOf(Webhook, 'WebhookList'), 'Hooks, newest first') },
 })
 
@@ -40,19 +41,21 @@ const remove = route({
   responses: { 204: { description: 'Gone' }, ...problemAnswers('not_found') },
 })
 
-const hook = route({
+const hook = {
   access: 'public',
   operationId: 'receiveHook',
   method: 'post',
   path: '/v1/hooks/{id}',
   tags,
   summary: 'For git servers: a push of GitHub (signed) or GitLab (with its token)',
-  request: { params },
+  description:
+    'Proof is `X-Hub-Signature-256` (GitHub) or `X-Gitlab-Token`; `X-GitHub-Delivery` or `X-Gitlab-Webhook-UUID` tells repetitions.',
+  request: { params, body: jsonBody(z.record(z.string(), z.unknown())) },
   responses: {
     200: json(HookAnswer, 'Taken'),
-    ...problemAnswers('bad_request', 'unauthorized', 'forbidden', 'too_large', 'conflict', 'quota_exceeded'),
+    ...problemAnswers('unauthorized', 'forbidden', 'conflict', 'quota_exceeded'),
   },
-})
+} as const
 
 export const mountWebhooks: Mount = app => {
   const router = newRouter()
@@ -60,34 +63,15 @@ export const mountWebhooks: Mount = app => {
     c.header('cache-control', 'no-store')
     return c.json(await createWebhook(c.var.ctx, c.req.valid('json')), 201)
   })
-  router.openapi(list, async c =>
-    c.json({ object: 'list' as const, data: await listWebhooks(c.var.ctx), has_more: false, next_cursor: null }, 200),
-  )
+  router.openapi(list, async c => c.json(await listWebhooks(c.var.ctx, c.req.valid('query')), 200))
   router.openapi(remove, async c => {
     await deleteWebhook(c.var.ctx, c.req.valid('param').id)
     return c.body(null, 204)
   })
-  router.openapi(hook, async c => {
+  // The signature is over the bytes as they came, so nobody parses them before.
+  declareRoute(router, hook, '/v1/hooks/:id', async c => {
     const body = await bodyUpTo(c.req.raw, c.var.ctx.config.maxJsonBody)
-    return c.json(await receive(c.var.ctx, c.req.valid('param').id, c.req.raw.headers, body), 200)
+    return c.json(await receive(c.var.ctx, c.req.param('id')!.slice(0, 64), c.req.raw.headers, body), 200)
   })
   app.route('/', router)
-}
-
-/** The bytes themselves, for the signature is over them. */
-async function bodyUpTo(request: Request, most: number): Promise<Uint8Array<ArrayBuffer>> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
-    size += chunk.length
-    if (size > most) throw new Problem('too_large', `The body is larger than ${most} bytes.`)
-    chunks.push(chunk)
-  }
-  const all = new Uint8Array(size)
-  let at = 0
-  for (const chunk of chunks) {
-    all.set(chunk, at)
-    at += chunk.length
-  }
-  return all
 }

@@ -12,6 +12,7 @@ import { newId, randomWord } from '../ids.ts'
 import { createJob } from '../jobs/create.ts'
 import { JobCreate } from '../jobs/schema.ts'
 import { buildJob } from '../jobs/spec.ts'
+import { afterCursor, type PageQuery, page } from '../paging.ts'
 import type { PeriodicEnv } from '../periodic-work.ts'
 import { invalid, notFound, Problem } from '../problem.ts'
 import { sealingOf } from '../sealing.ts'
@@ -72,15 +73,15 @@ export async function createWebhook(ctx: Ctx, input: WebhookCreate) {
   return { ...view(row, ctx.origin), secret }
 }
 
-export async function listWebhooks(ctx: Ctx) {
+export async function listWebhooks(ctx: Ctx, query: PageQuery) {
   const actor = tokenActor(ctx)
   const rows = await ctx.db
     .select()
     .from(webhooks)
-    .where(eq(webhooks.project_id, actor.project))
-    .orderBy(desc(webhooks.created_at))
-    .limit(500)
-  return rows.map(row => view(row, ctx.origin))
+    .where(and(eq(webhooks.project_id, actor.project), afterCursor(query.cursor, webhooks.created_at, webhooks.id)))
+    .orderBy(desc(webhooks.created_at), desc(webhooks.id))
+    .limit(query.limit + 1)
+  return page(rows, query.limit, row => view(row, ctx.origin))
 }
 
 export async function deleteWebhook(ctx: Ctx, id: string): Promise<void> {

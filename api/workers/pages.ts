@@ -1,4 +1,5 @@
 /** The dashboard's files from the assets binding, with the headers that Node serves them with. */
+import { newId } from '../ids.ts'
 import { assetHeaders, cacheOf, notPages, servedPage } from '../web-page.ts'
 import type { Bindings } from './bindings.ts'
 
@@ -17,6 +18,7 @@ export async function page(request: Request, { ASSETS }: Pick<Bindings, 'ASSETS'
   const headers = new Headers(file.headers)
   const ours = { ...assetHeaders, ...(served?.headers ?? { 'cache-control': cacheOf(url.pathname) }) }
   for (const [name, value] of Object.entries(ours)) headers.set(name, value)
+  headers.set('x-request-id', newId('req'))
   if (!served) return new Response(file.body, { status: file.status, headers })
   for (const name of ['etag', 'last-modified', 'content-length', 'content-encoding']) headers.delete(name)
   return new Response(request.method === 'HEAD' ? null : served.html, { headers })

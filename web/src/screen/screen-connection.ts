@@ -152,7 +152,8 @@ export function connectScreen(parts: ScreenParts): ScreenConnection {
         return
       }
       // 409: a share link that shows as many screens as it may.
-      const code = error.status === 429 || error.status === 409 ? 4429 : error.status === 503 ? 4503 : 1006
+      const full = error.status === 429 || error.status === 409 || error.code === 'no_capacity'
+      const code = full ? 4429 : error.status === 503 ? 4503 : 1006
       wait(afterClose({ code, livedMs: 0, failures }, random), error.message)
       return
     }
