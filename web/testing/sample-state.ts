@@ -28,7 +28,7 @@ export function sampleMe(): Me {
     scopes: ['admin'],
     token: { id: 'tok_01ada', name: 'ada, laptop', scopes: ['admin'], expires_at: null, last4: 'x7q2' },
     limits: none,
-    usage: { sessions: 8, cpu: '14', memory: '14Gi', storage: '0' },
+    usage: { sessions: 8, cpu: '14', memory: '14Gi', storage: '0', jobs: 0, streams: 0 },
     remaining: none,
   }
 }

@@ -100,7 +100,7 @@ export function sampleProjects(now: number): Project[] {
       name: 'Storefront',
       created_at: at(-40),
       quotas: { ...none, max_sessions: 20, max_cpu: '40', max_memory: '64Gi', requests_per_minute: 600 },
-      usage: { sessions: 8, cpu: '14', memory: '14Gi', storage: '0' },
+      usage: { sessions: 8, cpu: '14', memory: '14Gi', storage: '0', jobs: 0, streams: 0 },
     },
     {
       ...base,
@@ -108,7 +108,7 @@ export function sampleProjects(now: number): Project[] {
       name: 'Atlas',
       created_at: at(-12),
       quotas: { ...none, max_sessions: 10, max_memory: '32Gi', max_storage: '100Gi', max_jobs: 5 },
-      usage: { sessions: 10, cpu: '7500m', memory: '29Gi', storage: '61Gi' },
+      usage: { sessions: 10, cpu: '7500m', memory: '29Gi', storage: '61Gi', jobs: 0, streams: 0 },
     },
     {
       ...base,
@@ -116,7 +116,7 @@ export function sampleProjects(now: number): Project[] {
       name: 'Lab',
       created_at: at(-3),
       quotas: none,
-      usage: { sessions: 0, cpu: '0', memory: '0', storage: '0' },
+      usage: { sessions: 0, cpu: '0', memory: '0', storage: '0', jobs: 0, streams: 0 },
     },
     {
       ...base,
@@ -125,7 +125,7 @@ export function sampleProjects(now: number): Project[] {
       created_at: at(-200),
       suspended_at: at(-30),
       quotas: { ...none, max_sessions: 0 },
-      usage: { sessions: 0, cpu: '0', memory: '0', storage: '2Gi' },
+      usage: { sessions: 0, cpu: '0', memory: '0', storage: '2Gi', jobs: 0, streams: 0 },
     },
   ]
 }

@@ -35,8 +35,8 @@ test.each([
 })
 
 test('use beside its limit, in the same unit', () => {
-  const lines = useLines(some, { sessions: 2, cpu: '1500m', memory: '2Gi', storage: '0' })
+  const lines = useLines(some, { sessions: 2, cpu: '1500m', memory: '2Gi', storage: '0', jobs: 1, streams: 4 })
   expect(
     lines.map(line => line.used !== null && `${line.show(line.used)} / ${line.limit === null ? '-' : line.show(line.limit)}`),
-  ).toEqual(['2 / 5', '1.5 cores / -', '2 GiB / 8 GiB', '0 B / -', false])
+  ).toEqual(['2 / 5', '1.5 cores / -', '2 GiB / 8 GiB', '0 B / -', '1 / -'])
 })

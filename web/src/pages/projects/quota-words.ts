@@ -69,7 +69,7 @@ export interface UseLine {
   show: (value: number) => string
 }
 
-export function useLines(quotas: Quotas, usage: Use & { jobs?: number }): UseLine[] {
+export function useLines(quotas: Quotas, usage: Use): UseLine[] {
   const plain = (value: number) => String(Math.round(value))
   const ofCores = (value: number) => cores(Math.round(value * 1000))
   return [
@@ -77,6 +77,6 @@ export function useLines(quotas: Quotas, usage: Use & { jobs?: number }): UseLin
     { name: 'CPU', used: amountOf(usage.cpu), limit: amountOf(quotas.max_cpu), show: ofCores },
     { name: 'Memory', used: amountOf(usage.memory), limit: amountOf(quotas.max_memory), show: bytes },
     { name: 'Storage', used: amountOf(usage.storage), limit: amountOf(quotas.max_storage), show: bytes },
-    { name: 'Jobs', used: usage.jobs ?? null, limit: quotas.max_jobs, show: plain },
+    { name: 'Jobs', used: usage.jobs, limit: quotas.max_jobs, show: plain },
   ]
 }
