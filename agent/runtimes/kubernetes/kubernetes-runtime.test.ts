@@ -238,6 +238,29 @@ describe('ending', () => {
     expect(double.requests.some(line => line.includes('/nodes/gone'))).toBe(true)
   })
 
+  test('once every container is told to have ended, nobody waits for the rest', async () => {
+    await start()
+    const containers = [{ name: 'session' }, { name: 'app' }]
+    const metadata = { annotations: { 'test/held': 'true' } }
+    const { uid } = double.change(pods, name, { metadata, spec: { nodeName: 'n', containers } }).metadata
+    const asked = double.arrival(/^DELETE/)
+    let over = false
+    const stopping = runtime.stop(name, uid, 1_000).then(() => (over = true))
+    await asked
+    const ended = { state: { terminated: { exitCode: 0 } } }
+    const told = (...containerStatuses: object[]) => double.change(pods, name, { status: { containerStatuses } })
+    for (const half of [[ended], [ended, { state: { running: {} } }]]) {
+      const looked = double.arrival(/^GET .*\/pods\/ses-a-g1$/)
+      told(...half)
+      await turn(looked)
+      expect([over, double.names(pods)]).toEqual([false, [name]])
+    }
+    told(ended, ended)
+    // No time passes.
+    await stopping
+    expect([double.names(pods), double.names(policies)]).toEqual([[], []])
+  })
+
   test('another making of the same name is not touched', async () => {
     await start()
     await turn(runtime.stop(name, 'another-uid', 0))

@@ -35,13 +35,14 @@ export async function removePod(
   const grace = Math.ceil(Math.max(0, graceMs) / 1000)
   let left = await objects.remove('pods', name, uid, signal, grace)
   const asked = clock.now()
+  let forced = false
   while (left) {
-    await whenGone(parts, uid, lookAgainMs, signal)
+    if (forced || !hasEnded(book.pods.items.get(uid))) await newsOf(parts, uid, lookAgainMs, signal)
     signal.throwIfAborted()
     const there = await objects.find<Pod>('pods', name, signal)
-    left = there?.metadata?.uid === uid
-    if (left && clock.now() - asked > patientMs && (await nodeIsGone(parts.client, there!, signal)))
-      await objects.remove('pods', name, uid, signal, 0)
+    if (there?.metadata?.uid !== uid) break
+    forced = hasEnded(there) || (clock.now() - asked > patientMs && (await nodeIsGone(parts.client, there, signal)))
+    if (forced) left = (await objects.remove('pods', name, uid, signal, 0)) && (await isThere(objects, name, uid, signal))
   }
   if (known) book.pods.gone(uid)
   await removePolicy(parts, name, uid, signal)
@@ -72,15 +73,33 @@ export async function removeLeftovers(parts: SessionRemoverParts, session: strin
   book.forget(session)
 }
 
-async function whenGone({ book, clock }: SessionRemoverParts, uid: string, ms: number, signal: AbortSignal): Promise<void> {
-  const gone = new AbortController()
-  const unwatch = book.pods.onGone(uid, () => gone.abort())
+/** It changed, is gone, or nothing was heard of it for a while. */
+async function newsOf({ book, clock }: SessionRemoverParts, uid: string, ms: number, signal: AbortSignal): Promise<void> {
+  const news = new AbortController()
+  const unfollow = book.pods.onNews(uid, () => news.abort())
   try {
-    if (book.pods.items.has(uid)) await sleep(clock, ms, AbortSignal.any([signal, gone.signal]))
+    if (book.pods.items.has(uid)) await sleep(clock, ms, AbortSignal.any([signal, news.signal]))
     else await sleep(clock, 500, signal)
   } finally {
-    unwatch()
+    unfollow()
   }
+}
+
+/**
+ * Its kubelet has told the end of every container, and none is started again: what is left are the kubelet's own chores, for which older ones take
+ * ten seconds and more. Taking the object away then is no guess about what still runs.
+ */
+function hasEnded(pod: Pod | undefined): boolean {
+  const states = pod?.status?.containerStatuses ?? []
+  return (
+    pod?.metadata?.deletionTimestamp !== undefined &&
+    states.length === pod.spec?.containers.length &&
+    states.every(({ state }) => state?.terminated)
+  )
+}
+
+async function isThere(objects: ClusterObjects, name: string, uid: string, signal: AbortSignal): Promise<boolean> {
+  return (await objects.find<Pod>('pods', name, signal))?.metadata?.uid === uid
 }
 
 /** Only when we may see nodes and this one does not exist: then nobody is left to end its pods. */

@@ -163,7 +163,7 @@ describe('a watched list', () => {
     const stored = double.put(pods, pod('dead'))
     await begin()
     const told: string[] = []
-    list.onGone(stored.metadata.uid, () => told.push('gone'))
+    list.onNews(stored.metadata.uid, () => told.push(list.items.has(stored.metadata.uid) ? 'changed' : 'gone'))
     list.gone(stored.metadata.uid)
     double.change(pods, 'dead', { metadata: { annotations: { n: '9' } } })
     double.put(pods, pod('marker'))

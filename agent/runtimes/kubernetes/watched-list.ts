@@ -42,7 +42,7 @@ export class WatchedList<T extends KubeObject> {
   /** Written by ourselves while a list was being read that may not know of it yet. */
   private readonly fresh = new Set<string>()
   private readonly synced = Promise.withResolvers<void>()
-  private readonly farewells = new Map<string, Set<() => void>>()
+  private readonly followers = new Map<string, Set<() => void>>()
   private contact: number | null = null
 
   constructor(parts: WatchedListParts<T>) {
@@ -74,13 +74,13 @@ export class WatchedList<T extends KubeObject> {
     if (before) this.drop(uid, before)
   }
 
-  /** Calls once when it is gone; returns the end of waiting. */
-  onGone(uid: string, call: () => void): () => void {
-    const calls = this.farewells.get(uid) ?? new Set()
-    this.farewells.set(uid, calls.add(call))
+  /** Calls at each change of it, and when it is gone; returns the end of following. */
+  onNews(uid: string, call: () => void): () => void {
+    const calls = this.followers.get(uid) ?? new Set()
+    this.followers.set(uid, calls.add(call))
     return () => {
       calls.delete(call)
-      if (calls.size === 0) this.farewells.delete(uid)
+      if (calls.size === 0) this.followers.delete(uid)
     }
   }
 
@@ -215,12 +215,13 @@ export class WatchedList<T extends KubeObject> {
     if (before && !isNewer(object, before)) return
     this.items.set(uid, object)
     this.parts.changed({ kind: 'set', object, before })
+    for (const call of this.followers.get(uid) ?? []) call()
   }
 
   private drop(uid: string, before: T): void {
     this.items.delete(uid)
     this.parts.changed({ kind: 'gone', object: before, before })
-    for (const call of this.farewells.get(uid) ?? []) call()
+    for (const call of this.followers.get(uid) ?? []) call()
   }
 
   private heard(): void {
