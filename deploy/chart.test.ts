@@ -23,7 +23,7 @@ const api = (values: Values = {}) =>
 
 /** In Kubernetes 1.20 and in today's. */
 const versions: Record<string, string[]> = {
-  v1: ['ConfigMap', 'LimitRange', 'Namespace', 'ResourceQuota', 'Secret', 'Service', 'ServiceAccount'],
+  v1: ['ConfigMap', 'LimitRange', 'Namespace', 'PersistentVolumeClaim', 'ResourceQuota', 'Secret', 'Service', 'ServiceAccount'],
   'apps/v1': ['Deployment', 'StatefulSet'],
   'networking.k8s.io/v1': ['Ingress', 'NetworkPolicy'],
   'rbac.authorization.k8s.io/v1': ['ClusterRole', 'ClusterRoleBinding', 'Role', 'RoleBinding'],
@@ -43,6 +43,8 @@ const everything: Values = {
   tolerations: [{ key: 'a', operator: 'Exists' }],
   podAnnotations: { 'a/b': 'c: d' },
   extraEnv: [{ name: 'A', value: '1' }],
+  exitWithoutLinkSeconds: 300,
+  recordings: { enabled: true },
   namespace: { create: true },
   rbac: { exec: true, nodes: true },
   sessions: { podSecurity: { level: 'baseline' }, prepareVolumes: true, nodeSelector: { a: 'b' }, tolerations: [{ key: 'x' }] },
@@ -173,15 +175,76 @@ it('every setting of the chart is one the agent reads', () => {
   expect(names.filter(name => !new RegExp(`^ +${name}:`, 'm').test(read))).toEqual([])
 })
 
+/** What `z.object` of a settings file names. */
+const settingsIn = (file: string) =>
+  [...readFileSync(join(here, '..', file), 'utf8').matchAll(/^ {2}([A-Z][A-Z_]+): /gm)].map(([, name]) => name!)
+const toldTo = (objects: KubeObject[], kind: string) => {
+  const workload = podOf(objects.find(each => each.kind === kind && each.metadata.name !== 'porthole-postgres')!)!
+  return (workload.containers[0] as unknown as { env: { name: string }[] }).env.map(({ name }) => name)
+}
+
+it('every setting the agent reads is offered by the chart', () => {
+  const all = agent({
+    recordings: { enabled: true },
+    exitWithoutLinkSeconds: 300,
+    policy: { maxTtlSeconds: 60 },
+  })
+  const told = [...Object.keys(policyOf(all)), ...toldTo(all, 'Deployment')]
+  const read = ['agent/config.ts', 'agent/runtimes/kubernetes/settings.ts'].flatMap(settingsIn)
+  expect(read.length).toBeGreaterThan(50)
+  // In a pod there is no kubeconfig to name.
+  expect(read.filter(name => !told.includes(name))).toEqual(['KUBECONFIG'])
+})
+
+it('every setting the API reads is offered by the chart', () => {
+  const told = toldTo(api({ secrets: { existingSecret: 'seals' } }), 'StatefulSet')
+  expect(settingsIn('api/node/config.ts').filter(name => !told.includes(name))).toEqual([])
+})
+
+describe('recordings', () => {
+  const claims = (objects: KubeObject[]) => objects.filter(({ kind }) => kind === 'PersistentVolumeClaim')
+  const volumes = (objects: KubeObject[]) => podOf(objects.find(({ kind }) => kind === 'Deployment')!)!.volumes!
+  it('have no volume and no folder until they are switched on', () => {
+    expect(claims(agent())).toEqual([])
+    expect(readConfig(policyOf(agent())).recordings.folder).toBeNull()
+  })
+  it('are on a volume that outlives the release', () => {
+    const objects = agent({ recordings: { enabled: true, storage: '5Gi', storageClass: 'slow', maxMiBPerSession: 64 } })
+    expect(claims(objects)).toMatchObject([
+      {
+        metadata: { name: 'porthole-agent-recordings', annotations: { 'helm.sh/resource-policy': 'keep' } },
+        spec: { accessModes: ['ReadWriteOnce'], storageClassName: 'slow', resources: { requests: { storage: '5Gi' } } },
+      },
+    ])
+    expect(volumes(objects)).toContainEqual({
+      name: 'recordings',
+      persistentVolumeClaim: { claimName: 'porthole-agent-recordings' },
+    })
+    const { recordings } = readConfig(policyOf(objects))
+    expect(recordings).toEqual({ folder: '/recordings', maxBytes: 64 * 2 ** 20 })
+    const { volumeMounts } = podOf(objects.find(({ kind }) => kind === 'Deployment')!)!.containers[0] as unknown as {
+      volumeMounts: object[]
+    }
+    expect(volumeMounts).toContainEqual({ name: 'recordings', mountPath: recordings.folder })
+  })
+  it('may be on a claim of one’s own', () => {
+    const objects = agent({ recordings: { enabled: true, existingClaim: 'mine' } })
+    expect(claims(objects)).toEqual([])
+    expect(volumes(objects)).toContainEqual({ name: 'recordings', persistentVolumeClaim: { claimName: 'mine' } })
+  })
+})
+
 it('an empty list of images allows the cluster’s own, not all', () => {
   const { policy } = readConfig(policyOf(agent()))
   expect(policy.images).toEqual(['localhost/porthole/browser:dev', 'localhost/porthole/desktop:dev'])
 })
 
 it('the join token is in a Secret and nowhere else', () => {
-  const places = agent().filter(object => JSON.stringify(object).includes('join-secret-word'))
+  const secret = Buffer.from('join-secret-word').toString('base64')
+  const places = agent().filter(object => [secret, 'join-secret-word'].some(word => JSON.stringify(object).includes(word)))
   expect(places.map(({ kind, metadata }) => `${kind} ${metadata.name}`)).toEqual(['Secret porthole-agent-join'])
-  expect(agent({ existingJoinSecret: 'mine' }).some(object => JSON.stringify(object).includes('join-secret-word'))).toBe(false)
+  const mine = JSON.stringify(agent({ existingJoinSecret: 'mine' }))
+  expect([mine.includes(secret), mine.includes('join-secret-word')]).toEqual([false, false])
 })
 
 it('other settings, another pod; the same settings, the same pod', () => {
@@ -229,6 +292,8 @@ describe('refused', () => {
     ['a quantity in words', { maxPerSession: { cpu: 'lots' } }, /maxPerSession\.cpu/],
     ['homes of nothing, which would mean the default', { sessions: { keepHomes: [] } }, /keepHomes/],
     ['text for a switch', { rbac: { exec: 'yes' } }, /rbac\.exec/],
+    ['too short a wait for the link', { exitWithoutLinkSeconds: 5 }, /exitWithoutLinkSeconds/],
+    ['recordings in words', { recordings: { storage: 'much' } }, /recordings\.storage/],
     ['a certificate that is none', { caBundle: 'abc' }, /caBundle/],
   ])('%s', (_, values, told) => expect(() => agent(values)).toThrow(told))
 

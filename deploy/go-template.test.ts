@@ -47,6 +47,7 @@ it.each([
   ['{{/* gone */}}a', 'a'],
   ['a\n{{- /* gone */ -}}\nb', 'ab'],
   ['{{ eq .Values.name "a" "web" }} {{ ne .Values.name "web" }}', 'true false'],
+  ['{{ .Values.name | b64enc | quote }}', '"d2Vi"'],
   ['{{ append (list "x") "y" | join "-" }}', 'x-y'],
   ['{{ `raw "quotes"` }}', 'raw "quotes"'],
 ])('%s', (source, made) => expect(render(source)).toBe(made))

@@ -354,6 +354,7 @@ const toJson = (value: unknown) =>
 
 const functions: Record<string, (...args: never[]) => unknown> = {
   append: (items: unknown[], item: unknown) => [...items, item],
+  b64enc: (text: string) => Buffer.from(text).toString('base64'),
   default: (fallback: unknown, value?: unknown) => (truth(value) ? value : fallback),
   dict: (...pairs: unknown[]) =>
     Object.fromEntries(pairs.flatMap((key, at) => (at % 2 === 0 ? [[String(key), pairs[at + 1]]] : []))),

@@ -1,5 +1,5 @@
 /** A real screen recorded: what the file holds is a screen's whole conversation, and files live and end as their sessions do. */
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
@@ -117,4 +117,11 @@ test('a full one ends, says so once, and is not begun anew', async () => {
   for (let round = 0; round < 3; round++) await runtime.observe()
   expect(lines).toEqual(['a recording ends: it has reached its largest size'])
   expect(await list()).toEqual([])
+})
+
+test('a place that cannot hold recordings is told at the start, in a sentence', async () => {
+  const file = join(folder, 'a-file')
+  await writeFile(file, '')
+  const opened = withRecordings(below, { folder: file, maxBytes: 1, clock: systemClock, log })
+  await expect(opened).rejects.toThrow(`recordings cannot be kept in ${file}: `)
 })

@@ -4,9 +4,10 @@
  */
 import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
-import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { access, constants, mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Clock, sleep } from '../clock.ts'
+import { ConfigError } from '../config.ts'
 import { type Log, whatFailed } from '../log.ts'
 import type { HostRequest, HostResponse, Instance, Runtime } from '../runtimes/runtime.ts'
 import { record } from './recorder.ts'
@@ -37,8 +38,7 @@ export async function withRecordings(
   runtime: Runtime,
   options: RecordingOptions,
 ): Promise<{ runtime: Runtime; end: () => Promise<void> }> {
-  await mkdir(options.folder, { recursive: true, mode: 0o700 })
-  const recordings = new Recordings(runtime, options, await readdir(options.folder))
+  const recordings = new Recordings(runtime, options, await keptIn(options.folder))
   const own: Partial<Runtime> = {
     capabilities: async () => {
       const can = await runtime.capabilities()
@@ -63,6 +63,17 @@ export async function withRecordings(
     },
   })
   return { runtime: both, end: () => recordings.close() }
+}
+
+/** What is in the folder; makes it. A volume that is not ours to write is told now, not by the first session that is to be recorded. */
+async function keptIn(folder: string): Promise<string[]> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
+    return await readdir(folder)
+  } catch (error) {
+    throw new ConfigError(`recordings cannot be kept in ${folder}: ${whatFailed(error)}`)
+  }
 }
 
 class Recordings {

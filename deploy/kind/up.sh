@@ -61,7 +61,7 @@ case $tool in
 esac
 
 # npm start's door brings the packages and the Node that the renderer needs.
-[[ -d $root/node_modules ]] || (cd "$root" && { npm ci --no-audit --no-fund || npm install --no-save --no-audit --no-fund; })
+[[ -d $root/node_modules ]] || (cd "$root" && npm ci --no-audit --no-fund)
 bin=$(find "$root"/node_modules/node-*/bin -name node -type f 2>/dev/null | head -n 1)
 render() { "${bin:-node}" "$root/deploy/render.ts" "$@"; }
 

@@ -32,6 +32,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- join "," $own -}}
 {{- end -}}
 
+{{- define "porthole-agent.recordings" -}}
+{{- if .Values.recordings.existingClaim -}}{{ .Values.recordings.existingClaim }}{{- else -}}{{ include "porthole-agent.name" . }}-recordings{{- end -}}
+{{- end -}}
+
 {{- define "porthole-agent.image" -}}
 {{- if .Values.image -}}{{ .Values.image }}{{- else -}}{{ .Values.images.prefix }}/agent:{{ .Values.images.tag }}{{- end -}}
 {{- end -}}
