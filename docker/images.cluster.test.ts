@@ -1,6 +1,6 @@
 /**
- * The images as the cluster runs them: the agent's own pods, under the restricted standard, dialled through the API server. Wants the images in
- * the cluster: `PORTHOLE_TEST_IMAGES` is their prefix (docker/build.sh --name), `PORTHOLE_TEST_TAG` their tag; without the first all is skipped.
+ * The images as the cluster runs them: the agent's own pods, under the restricted standard, dialled through the API server. Wants the images on a
+ * node, as docker/build.sh names them, or in a registry: `PORTHOLE_TEST_IMAGES` is their prefix (--name), `PORTHOLE_TEST_TAG` their tag.
  */
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -9,21 +9,24 @@ import { join } from 'node:path'
 import { KubeConfig, PortForward } from '@kubernetes/client-node'
 import { chromium } from 'playwright-core'
 import { PNG } from 'pngjs'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { sessionPod } from '#agent/runtimes/kubernetes/pod-spec.ts'
 import { kubernetesSettings } from '#agent/runtimes/kubernetes/settings.ts'
 import { SessionSpec } from '#protocol/session-spec.ts'
 import { type KubeObject, renderChart } from '../deploy/chart.ts'
 import { insecurities, podOf } from '../deploy/pod-security.ts'
 import { KubeApi } from '../deploy/testing/kube-api.ts'
+import { testImages } from '../deploy/testing/sessions-namespace.ts'
 
-const { PORTHOLE_TEST_IMAGES: prefix, PORTHOLE_TEST_TAG: tag = 'dev' } = process.env
+const { prefix, tag } = testImages
 const mark = randomBytes(4).toString('hex')
 const namespace = `test-${mark}-images`
 const admin = new KubeApi()
 const config = new KubeConfig()
 config.loadFromFile(process.env.KUBECONFIG!)
 const forwards: Server[] = []
+/** Why nothing of this can be tried; null: it can. */
+let missing: string | null = null
 
 const settings = (kind: SessionSpec['kind']) =>
   kubernetesSettings({
@@ -36,7 +39,8 @@ const settings = (kind: SessionSpec['kind']) =>
   })
 
 beforeAll(async () => {
-  if (!prefix) return
+  missing = await imagesMissing()
+  if (missing) return
   const objects = renderChart(join(import.meta.dirname, '../deploy/helm/porthole-agent'), {
     name: 'agent',
     namespace: `test-${mark}-nobody`,
@@ -52,8 +56,7 @@ afterEach(async () => {
 })
 
 afterAll(async () => {
-  if (!prefix) return
-  await admin.ask('DELETE', `/api/v1/namespaces/${namespace}`)
+  if (!missing) await admin.ask('DELETE', `/api/v1/namespaces/${namespace}`)
   admin.close()
 })
 
@@ -89,7 +92,7 @@ async function start(name: string, more: Partial<SessionSpec>): Promise<string> 
   const made = await admin.ask('POST', `/api/v1/namespaces/${namespace}/pods`, pod)
   expect([made.status, made.body.message]).toEqual([201, undefined])
   let resourceVersion = (made.body.metadata as { resourceVersion: string }).resourceVersion
-  const deadline = Date.now() + 120_000
+  const deadline = Date.now() + 240_000
   for (;;) {
     // A watch of one pod ends with the server's answer: the news is in it.
     const query = `?watch=1&timeoutSeconds=5&resourceVersion=${resourceVersion}&fieldSelector=metadata.name=${name}`
@@ -155,14 +158,27 @@ async function banner(port: number): Promise<string> {
   const { connect } = await import('node:net')
   const socket = connect(port, '127.0.0.1')
   try {
-    const [first] = (await once(socket, 'data', { signal: AbortSignal.timeout(20_000) })) as [Buffer]
+    const [first] = (await once(socket, 'data', { signal: AbortSignal.timeout(60_000) })) as [Buffer]
     return first.toString()
   } finally {
     socket.destroy()
   }
 }
 
-describe.skipIf(!prefix)('images', () => {
+/** What is named here is in a registry, as far as one can know; what is not must be on a node already. */
+async function imagesMissing(): Promise<string | null> {
+  if (process.env.PORTHOLE_TEST_IMAGES) return null
+  const { items } = (await admin.ask('GET', '/api/v1/nodes')).body as { items: { status: { images?: { names?: string[] }[] } }[] }
+  const there = new Set(items.flatMap(({ status }) => status.images ?? []).flatMap(({ names }) => names ?? []))
+  const absent = ['browser', 'desktop', 'display'].map(name => `${prefix}/${name}:${tag}`).filter(image => !there.has(image))
+  return absent.length === 0 ? null : `on no node: ${absent.join(', ')}; build them with docker/build.sh and bring them there`
+}
+
+beforeEach(({ skip }) => {
+  if (missing) skip(missing)
+})
+
+describe('images', { timeout: 300_000 }, () => {
   it('browser: a screen, a script and a person share one page', async () => {
     const pod = await start('browser', { kind: 'browser' })
     const port = await forward(pod, 7000)
@@ -175,7 +191,7 @@ describe.skipIf(!prefix)('images', () => {
       await page.goto('data:text/html,<title>pod</title><body style="background:linear-gradient(90deg,red,blue)">')
       expect(await page.title()).toBe('pod')
       // The gradient is on the screen, not only in the page.
-      await expect.poll(async () => (await picture(port)).colours, { timeout: 20_000 }).toBeGreaterThan(200)
+      await expect.poll(async () => (await picture(port)).colours, { timeout: 60_000, interval: 500 }).toBeGreaterThan(200)
     } finally {
       await browser.close()
     }
@@ -184,7 +200,7 @@ describe.skipIf(!prefix)('images', () => {
   it('desktop: Xfce with a panel', async () => {
     const port = await forward(await start('desktop', { kind: 'desktop' }), 7000)
     await ready(port)
-    await expect.poll(async () => (await picture(port)).colours, { timeout: 60_000, interval: 1000 }).toBeGreaterThan(200)
+    await expect.poll(async () => (await picture(port)).colours, { timeout: 120_000, interval: 1000 }).toBeGreaterThan(200)
     expect((await picture(port)).size).toEqual([1024, 768])
   })
 
@@ -192,6 +208,6 @@ describe.skipIf(!prefix)('images', () => {
     const command = ['/usr/bin/xfce4-terminal', '--disable-server']
     const port = await forward(await start('app', { kind: 'app', image: `${prefix}/desktop:${tag}`, command }), 7000)
     await ready(port)
-    await expect.poll(async () => (await picture(port)).colours, { timeout: 60_000, interval: 1000 }).toBeGreaterThan(20)
+    await expect.poll(async () => (await picture(port)).colours, { timeout: 120_000, interval: 1000 }).toBeGreaterThan(20)
   })
 })

@@ -23,7 +23,7 @@ export interface RuntimeSpecs {
   outlivesAgent: boolean
 }
 
-const signal = () => AbortSignal.timeout(20_000)
+const signal = () => AbortSignal.timeout(120_000)
 
 export function exerciseRuntime(name: string, makeRuntime: () => Promise<RuntimeLab>, specs: RuntimeSpecs): void {
   let lab: RuntimeLab
@@ -33,8 +33,8 @@ export function exerciseRuntime(name: string, makeRuntime: () => Promise<Runtime
   beforeAll(async () => {
     lab = await makeRuntime()
     runtime = lab.runtime
-  }, 120_000)
-  afterAll(() => lab?.dispose(), 60_000)
+  }, 300_000)
+  afterAll(() => lab?.dispose(), 180_000)
 
   async function run(spec: SessionSpec, session = freshId(), generation = 1): Promise<Instance> {
     const named = instanceName(session, generation)
@@ -55,7 +55,7 @@ export function exerciseRuntime(name: string, makeRuntime: () => Promise<Runtime
     return cause as DialError
   }
 
-  describe(`${name} runtime`, { timeout: 120_000 }, () => {
+  describe(`${name} runtime`, { timeout: 300_000 }, () => {
     test('says what it can run', async () => {
       const { kinds, browsers, features, versions, capacity } = await runtime.capabilities()
       expect(kinds).toContain('browser')
@@ -71,8 +71,8 @@ export function exerciseRuntime(name: string, makeRuntime: () => Promise<Runtime
       beforeAll(async () => {
         instance = await run(specs.browser)
         session = instance.session
-      }, 90_000)
-      afterAll(() => runtime.stop(instance.name, instance.uid, 0), 30_000)
+      }, 300_000)
+      afterAll(() => runtime.stop(instance.name, instance.uid, 0), 180_000)
 
       test('shows its timeline, size and versions', () => {
         expect(instance).toMatchObject({

@@ -32,7 +32,7 @@ export class ShellReader {
     return new Promise((resolve, reject) => {
       const late = setTimeout(
         () => reject(new Error(`${pattern} did not come; there was: ${JSON.stringify(this.text.slice(-2_000))}`)),
-        15_000,
+        90_000,
       )
       this.look = () => {
         const found = pattern.exec(this.text)
@@ -57,7 +57,7 @@ export function exerciseShells(lab: () => ShellLab): void {
   })
   const open = async (part?: Partial<ShellOrder>) => {
     const { runtime, session } = lab()
-    return new ShellReader(await runtime.exec!(session, order(part), AbortSignal.timeout(20_000)))
+    return new ShellReader(await runtime.exec!(session, order(part), AbortSignal.timeout(90_000)))
   }
   /** How many processes of the session have this in their command line, seen from inside by another shell. */
   const running = async (word: string) => {
@@ -83,7 +83,9 @@ export function exerciseShells(lab: () => ShellLab): void {
     await reader.ask(`sh -c 'trap "stty size; exit" WINCH; echo rea""dy; while :; do sleep 0.1; done'`, /ready/)
     for (let cols = 100; cols < 160; cols++) reader.shell.resize(cols, 50)
     await reader.until(/50 1\d\d/)
-    await expect.poll(async () => (await reader.ask('stty size', /\d+ \d+/))[0], { timeout: 5_000 }).toBe('50 159')
+    await expect
+      .poll(async () => (await reader.ask('stty size', /\d+ \d+/))[0], { timeout: 60_000, interval: 100 })
+      .toBe('50 159')
     await reader.shell.end()
   })
 
@@ -124,7 +126,7 @@ export function exerciseShells(lab: () => ShellLab): void {
     await reader.ask('echo rea""dy', /ready/)
     reader.shell.stream.pause()
     reader.shell.stream.write('yes 0123456789abcdef\n')
-    await expect.poll(() => reader.shell.stream.readableLength, { timeout: 10_000 }).toBeGreaterThan(0)
+    await expect.poll(() => reader.shell.stream.readableLength, { timeout: 60_000, interval: 100 }).toBeGreaterThan(0)
     const before = process.memoryUsage().rss
     // `yes` writes a gigabyte in this time when nobody stops it.
     for (let look = 0; look < 20; look++) await new Promise(resolve => setTimeout(resolve, 50))
@@ -146,7 +148,7 @@ export function exerciseShells(lab: () => ShellLab): void {
     expect(refused).toBeInstanceOf(DialError)
     expect((refused as DialError).message).toContain('no-such-shell')
     const { runtime } = lab()
-    const nowhere = await runtime.exec!('ses_nowhere', order(), AbortSignal.timeout(5_000)).catch(error => error as unknown)
+    const nowhere = await runtime.exec!('ses_nowhere', order(), AbortSignal.timeout(60_000)).catch(error => error as unknown)
     expect(nowhere).toMatchObject({ status: 503 })
   })
 }

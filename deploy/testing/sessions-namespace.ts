@@ -32,6 +32,27 @@ const modestSessions: Values = {
   defaults: { cpuMillis: 2000, memoryMiB: 1536, requestCpuMillis: 50, requestMemoryMiB: 128 },
 }
 
+const kinds = [
+  ['api/v1', 'pods'],
+  ['api/v1', 'persistentvolumeclaims'],
+  ['apis/networking.k8s.io/v1', 'networkpolicies'],
+] as const
+/** The cluster's own steps (the kubelet's, the collector's) come one after the other, each in its own time. */
+const patienceMs = 180_000
+const named = ({ kind, metadata }: KubeObject) => `${kind}/${metadata.name}`
+/** What one would ask kubectl about something that does not go. */
+function holdup({ kind, metadata, status }: KubeObject): string {
+  const { name, deletionTimestamp, finalizers } = metadata as { name: string; deletionTimestamp?: string; finalizers?: string[] }
+  const { phase, containerStatuses } = (status ?? {}) as { phase?: string; containerStatuses?: { state: object }[] }
+  const about = {
+    deletionTimestamp: deletionTimestamp ?? 'not deleted',
+    finalizers,
+    phase,
+    states: containerStatuses?.map(each => each.state),
+  }
+  return `${kind}/${name} ${JSON.stringify(about)}`
+}
+
 export interface SessionsNamespace {
   admin: KubeApi
   system: string
@@ -44,6 +65,8 @@ export interface SessionsNamespace {
   deploy(): Promise<void>
   /** `pods/ses-a-g1`, …: everything of ours in the sessions' namespace. */
   left(): Promise<string[]>
+  /** Resolves when nothing of ours whose name fits is left; tells what holds it up when that takes too long. */
+  untilGone(fits?: (name: string) => boolean): Promise<void>
   dispose(): Promise<void>
 }
 
@@ -60,6 +83,14 @@ export async function sessionsNamespace(values: Values = {}): Promise<SessionsNa
   for (const object of objects) if (object.kind !== 'Deployment') await admin.apply(object)
   const account = objects.find(({ kind, metadata }) => kind === 'ServiceAccount' && metadata.namespace === system)!.metadata.name
   const policy = objects.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name.endsWith('-policy'))!
+  const left = async () => {
+    const found: KubeObject[] = []
+    for (const [group, plural] of kinds) {
+      const { body } = await admin.ask('GET', `/${group}/namespaces/${sessions}/${plural}?labelSelector=porthole.dev/agent`)
+      for (const item of body.items as KubeObject[]) found.push({ ...item, kind: plural })
+    }
+    return found
+  }
   return {
     admin,
     system,
@@ -70,15 +101,15 @@ export async function sessionsNamespace(values: Values = {}): Promise<SessionsNa
     async deploy() {
       for (const object of objects) if (object.kind === 'Deployment') await admin.apply(object)
     },
-    async left() {
-      const kinds = ['api/v1 pods', 'api/v1 persistentvolumeclaims', 'apis/networking.k8s.io/v1 networkpolicies']
-      const found: string[] = []
-      for (const kind of kinds) {
-        const [group, plural] = kind.split(' ')
-        const { body } = await admin.ask('GET', `/${group}/namespaces/${sessions}/${plural}?labelSelector=porthole.dev/agent`)
-        for (const item of body.items as KubeObject[]) found.push(`${plural}/${item.metadata.name}`)
+    left: async () => (await left()).map(named),
+    async untilGone(fits = () => true) {
+      const last = performance.now() + patienceMs
+      for (;;) {
+        const still = (await left()).filter(object => fits(named(object)))
+        if (still.length === 0) return
+        if (performance.now() > last) throw new Error(`left after ${patienceMs / 1000} s: ${still.map(holdup).join('; ')}`)
+        await new Promise(done => setTimeout(done, 300))
       }
-      return found
     },
     async dispose() {
       for (const object of objects)

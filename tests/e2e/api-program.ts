@@ -61,7 +61,7 @@ export async function startApiProgram(outsideHost: string, env: Record<string, s
     token,
     headers,
     api,
-    async eventually(path, until, seconds = 60) {
+    async eventually(path, until, seconds = 240) {
       const last = performance.now() + seconds * 1000
       for (;;) {
         const { body } = await api('GET', path)

@@ -19,6 +19,7 @@ const painted = (colour: number[]) => `data:text/html,<body style="margin:0;back
 /** How many ask at once, and how many may run: more where the cluster is larger. */
 const crowd = Number(process.env.PORTHOLE_TEST_CROWD ?? 6)
 const room = Number(process.env.PORTHOLE_TEST_ROOM ?? 2)
+const crowdPatience = 120_000 + crowd * 60_000
 
 let porthole: ApiProgram
 let place: SessionsNamespace
@@ -48,13 +49,13 @@ beforeAll(async () => {
     policy: { maxSessions: room, allowedImages: ['registry.invalid/*'] },
   })
   await place.deploy()
-  await porthole.eventually(`/v1/clusters/${cluster}`, found => found.status === 'online', 120)
-}, 300_000)
+  await porthole.eventually(`/v1/clusters/${cluster}`, found => found.status === 'online', 300)
+})
 
 afterAll(async () => {
   await place?.dispose()
   await porthole?.stop()
-}, 60_000)
+})
 
 // One test's fault must not be the next one's.
 afterEach(async () => {
@@ -62,15 +63,17 @@ afterEach(async () => {
     await porthole.api('DELETE', `/v1/sessions/${id}`)
 })
 
+const chromiumSession = { template: 'chromium', start_timeout_seconds: 300 }
 async function session(body: object = {}) {
-  const made = await porthole.api('POST', '/v1/sessions', { template: 'chromium', ...body }, { prefer: 'wait=60' })
-  expect([made.status, made.body.status, made.body.status_reason]).toEqual([201, 'running', null])
-  return made.body
-}
-const nothingLeft = async () => {
-  // The cluster's own garbage collector takes the policy after its pod.
-  for (let tries = 0; tries < 100 && (await place.left()).length > 0; tries++) await new Promise(done => setTimeout(done, 300))
-  expect(await place.left()).toEqual([])
+  const made = await porthole.api('POST', '/v1/sessions', { ...chromiumSession, ...body })
+  expect([made.status, made.body.detail]).toEqual([201, undefined])
+  const seen = await porthole.eventually(
+    `/v1/sessions/${made.body.id}`,
+    each => !['queued', 'starting'].includes(each.status),
+    300,
+  )
+  expect([seen.status, seen.status_reason]).toEqual(['running', null])
+  return seen
 }
 
 /** Share of pixels of a PNG within a small distance of a colour. */
@@ -81,7 +84,7 @@ function share(png: Uint8Array, colour: number[]): number {
   return near / (width * height)
 }
 
-async function until(what: string, check: () => Promise<boolean>, seconds = 30): Promise<void> {
+async function until(what: string, check: () => Promise<boolean>, seconds = 120): Promise<void> {
   const last = performance.now() + seconds * 1000
   while (!(await check())) {
     if (performance.now() > last) throw new Error(`not in ${seconds} s: ${what}`)
@@ -111,6 +114,7 @@ describe('a session as a pod', () => {
     const person = await chromium.launch({ executablePath: browserProgram(), args: ['--no-sandbox', '--disable-gpu'] })
     try {
       const page = await person.newPage({ viewport: { width: 1400, height: 900 } })
+      page.setDefaultTimeout(120_000)
       await page.goto(porthole.url)
       await page.getByRole('textbox').first().fill(porthole.token)
       await page.keyboard.press('Enter')
@@ -121,11 +125,11 @@ describe('a session as a pod', () => {
       await until('blue through noVNC', async () => share(await canvas.screenshot(), blue) > 0.5)
 
       const { headers } = porthole
-      const script: Browser = await chromium.connect(made.urls.playwright, { headers })
+      const script: Browser = await chromium.connect(made.urls.playwright, { headers, timeout: 120_000 })
       await script.contexts()[0]!.pages()[0]!.goto(painted(green))
       await until('green follows', async () => share(await canvas.screenshot(), green) > 0.5)
       await script.close()
-      const cdp = await chromium.connectOverCDP(made.urls.cdp, { headers })
+      const cdp = await chromium.connectOverCDP(made.urls.cdp, { headers, timeout: 120_000 })
       expect(await cdp.contexts()[0]!.pages()[0]!.evaluate('6 * 7')).toBe(42)
       await cdp.close()
     } finally {
@@ -138,7 +142,7 @@ describe('a session as a pod', () => {
     expect(await (await fetch(file, { headers: porthole.headers })).text()).toBe('through the tunnel')
 
     expect((await porthole.api('DELETE', `/v1/sessions/${id}`)).status).toBe(204)
-    await nothingLeft()
+    await place.untilGone()
   })
 
   it('whose pod somebody deletes says so', async () => {
@@ -147,7 +151,7 @@ describe('a session as a pod', () => {
     const over = await porthole.eventually(`/v1/sessions/${id}`, found => found.status === 'failed')
     expect(over.status_reason).toContain('deleted by somebody else')
     await porthole.api('DELETE', `/v1/sessions/${id}`)
-    await nothingLeft()
+    await place.untilGone()
   })
 
   it('whose image does not exist says which and why; one that this cluster forbids never begins', async () => {
@@ -155,20 +159,20 @@ describe('a session as a pod', () => {
     expect((await porthole.api('POST', '/v1/templates', { id: 'other', ...template('registry.invalid/none:1') })).status).toBe(
       201,
     )
-    const made = await porthole.api('POST', '/v1/sessions', { template: 'other', start_timeout_seconds: 20 })
+    const made = await porthole.api('POST', '/v1/sessions', { template: 'other', start_timeout_seconds: 60 })
     const waiting = await porthole.eventually(`/v1/sessions/${made.body.id}`, found => /pulled/.test(found.status_reason ?? ''))
     expect(waiting).toMatchObject({
       status: 'starting',
       status_reason: expect.stringMatching(/registry\.invalid\/none:1 cannot be pulled/),
     })
-    const over = await porthole.eventually(`/v1/sessions/${made.body.id}`, found => found.status === 'failed', 90)
+    const over = await porthole.eventually(`/v1/sessions/${made.body.id}`, found => found.status === 'failed')
     expect(over.status_reason).toContain('registry.invalid/none:1')
     await porthole.api('PUT', '/v1/templates/other', template('elsewhere.invalid/none:1'))
-    const forbidden = await porthole.api('POST', '/v1/sessions', { template: 'other' }, { prefer: 'wait=30' })
-    expect(forbidden.body).toMatchObject({ status: 'failed' })
-    expect(forbidden.body.status_reason).toContain('does not allow the image elsewhere.invalid/none:1')
-    for (const { id } of [made.body, forbidden.body]) await porthole.api('DELETE', `/v1/sessions/${id}`)
-    await nothingLeft()
+    const asked = await porthole.api('POST', '/v1/sessions', { template: 'other' })
+    const forbidden = await porthole.eventually(`/v1/sessions/${asked.body.id}`, found => found.status === 'failed')
+    expect(forbidden.status_reason).toContain('does not allow the image elsewhere.invalid/none:1')
+    for (const { id } of [made.body, forbidden]) await porthole.api('DELETE', `/v1/sessions/${id}`)
+    await place.untilGone()
   })
 
   it('lives on when the agent is killed; the next one, waiting for nobody, finds it', async () => {
@@ -176,30 +180,29 @@ describe('a session as a pod', () => {
     const agents = `/api/v1/namespaces/${place.system}/pods`
     const before = (await place.admin.ask('GET', agents)).body.items as { metadata: { name: string } }[]
     for (const { metadata } of before) await place.admin.ask('DELETE', `${agents}/${metadata.name}?gracePeriodSeconds=0`)
-    await porthole.eventually(`/v1/clusters/${cluster}`, found => !found.connected, 30)
-    await porthole.eventually(`/v1/clusters/${cluster}`, found => found.connected, 120)
+    await porthole.eventually(`/v1/clusters/${cluster}`, found => !found.connected)
+    await porthole.eventually(`/v1/clusters/${cluster}`, found => found.connected, 300)
     const found = await porthole.eventually(`/v1/sessions/${id}`, seen => seen.status === 'running')
     expect(found.pod.name).toBe(pod.name)
-    const browser = await chromium.connectOverCDP(found.urls.cdp, { headers: porthole.headers })
+    const browser = await chromium.connectOverCDP(found.urls.cdp, { headers: porthole.headers, timeout: 120_000 })
     expect(browser.contexts()).toHaveLength(1)
     await browser.close()
     await porthole.api('DELETE', `/v1/sessions/${id}`)
-    await nothingLeft()
+    await place.untilGone()
   })
 })
 
 it('a warm one is there at once, with its late settings', async () => {
   const pool = await porthole.api('POST', '/v1/pools', { template: 'chromium', cluster: 'real', size: 1 })
   expect(pool.status).toBe(201)
-  await porthole.eventually(`/v1/pools/${pool.body.id}`, found => found.ready === 1, 90)
-  const asked = performance.now()
+  await porthole.eventually(`/v1/pools/${pool.body.id}`, found => found.ready === 1, 300)
+  // Nobody waits here for anything: what is answered `running` ran before it was asked for.
   const made = await porthole.api('POST', '/v1/sessions', {
     template: 'chromium',
     start_url: painted(green),
     display: { width: 900, height: 600 },
   })
   expect([made.status, made.body.status]).toEqual([201, 'running'])
-  expect(performance.now() - asked).toBeLessThan(2_000)
   await until('its page at its size', async () => {
     const response = await fetch(`${porthole.url}/v1/sessions/${made.body.id}/screenshot`, { headers: porthole.headers })
     const png = new Uint8Array(await response.arrayBuffer())
@@ -207,26 +210,33 @@ it('a warm one is there at once, with its late settings', async () => {
   })
   expect((await porthole.api('DELETE', `/v1/pools/${pool.body.id}`)).status).toBe(204)
   await porthole.api('DELETE', `/v1/sessions/${made.body.id}`)
-  await nothingLeft()
+  await place.untilGone()
 })
 
-it('more sessions than room: they wait in order, with numbers, and all get their turn', async () => {
-  const asked = await Promise.all(
-    Array.from({ length: crowd }, () => porthole.api('POST', '/v1/sessions', { template: 'chromium', headless: true })),
-  )
-  expect(new Set(asked.map(({ status }) => status))).toEqual(new Set([201]))
-  const made = asked.map(({ body }) => body as { id: string; created_at: string })
-  // Ids are sortable by time, within a millisecond as within a day.
-  const ids = made.sort((a, b) => a.created_at.localeCompare(b.created_at) || a.id.localeCompare(b.id)).map(({ id }) => id)
-  const last = (await porthole.api('GET', `/v1/sessions/${ids.at(-1)}`)).body
-  expect(last).toMatchObject({ status: 'queued', queue: { position: crowd - room } })
-  expect(last.queue.reason).toContain(`real ${room} of ${room} sessions`)
-  for (const id of ids) {
-    await porthole.eventually(`/v1/sessions/${id}`, found => found.status === 'running', 180)
-    const pods = (await place.left()).filter(name => name.startsWith('pods/ses-'))
-    expect(pods.length).toBeLessThanOrEqual(room)
-    await porthole.api('DELETE', `/v1/sessions/${id}`)
-  }
-  await nothingLeft()
-  expect((await porthole.api('GET', '/v1/status')).body).toMatchObject({ active: 0, queued: 0 })
-}, 900_000)
+it(
+  'more sessions than room: they wait in order, with numbers, and all get their turn',
+  async () => {
+    const asked = await Promise.all(
+      Array.from({ length: crowd }, () => porthole.api('POST', '/v1/sessions', { ...chromiumSession, headless: true })),
+    )
+    expect(new Set(asked.map(({ status }) => status))).toEqual(new Set([201]))
+    const made = asked.map(({ body }) => body as { id: string; created_at: string })
+    // Ids are sortable by time, within a millisecond as within a day.
+    const ids = made.sort((a, b) => a.created_at.localeCompare(b.created_at) || a.id.localeCompare(b.id)).map(({ id }) => id)
+    const last = (await porthole.api('GET', `/v1/sessions/${ids.at(-1)}`)).body
+    expect(last).toMatchObject({ status: 'queued', queue: { position: crowd - room } })
+    expect(last.queue.reason).toContain(`real ${room} of ${room} sessions`)
+    for (const [turn, id] of ids.entries()) {
+      await porthole.eventually(`/v1/sessions/${id}`, found => found.status === 'running', 300)
+      const { data } = (await porthole.api('GET', '/v1/sessions?limit=100')).body as { data: { id: string; status: string }[] }
+      const begun = data.filter(({ status }) => status !== 'queued').map(each => ids.indexOf(each.id))
+      expect(Math.max(...begun)).toBeLessThan(turn + room)
+      const pods = (await place.left()).filter(name => name.startsWith('pods/ses-'))
+      expect(pods.length).toBeLessThanOrEqual(room)
+      await porthole.api('DELETE', `/v1/sessions/${id}`)
+    }
+    await place.untilGone()
+    expect((await porthole.api('GET', '/v1/status')).body).toMatchObject({ active: 0, queued: 0 })
+  },
+  crowdPatience,
+)

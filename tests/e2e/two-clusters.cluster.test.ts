@@ -2,41 +2,18 @@
  * Two clusters of one API: one with its agent inside as a pod, one whose agent is a program on this machine with a kubeconfig, which reaches pods by
  * port-forward. Where sessions go, what they are told when there is no room, and what cordon, drain and a killed agent do.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
 import { KubeConfig } from '@kubernetes/client-node'
 import { chromium } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { setValue, type Values } from '../../deploy/chart.ts'
 import { type SessionsNamespace, sessionsNamespace } from '../../deploy/testing/sessions-namespace.ts'
 import { type ApiProgram, startApiProgram } from './api-program.ts'
+import { type OutsideAgent, outsideAgent } from './outside-agent.ts'
 
 let porthole: ApiProgram
 const places: Record<'inside' | 'outside', SessionsNamespace> = {} as never
 const clusters: Record<'inside' | 'outside', string> = {} as never
-const folder = mkdtempSync(join(tmpdir(), 'porthole-outside-'))
-let joinToken = ''
-let outside: ChildProcess | null = null
-
-/** `PORTHOLE_RUNTIME=kubernetes KUBECONFIG=… npm run agent`, with the rights of the chart's ServiceAccount. */
-function startOutside(): void {
-  const kubeconfig = join(folder, 'kubeconfig')
-  writeFileSync(kubeconfig, places.outside.config.exportConfig(), { mode: 0o600 })
-  outside = spawn(process.execPath, [resolve(import.meta.dirname, '../../agent/main.ts')], {
-    env: {
-      PATH: process.env.PATH,
-      ...places.outside.environment,
-      PORTHOLE_URL: porthole.url,
-      PORTHOLE_JOIN_TOKEN: joinToken,
-      DATA_DIR: folder,
-      KUBECONFIG: kubeconfig,
-    },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
-}
+let outside: OutsideAgent
 
 beforeAll(async () => {
   const config = new KubeConfig()
@@ -53,28 +30,27 @@ beforeAll(async () => {
     for (const [, assignment] of body.enrollment.command.matchAll(/ --set (\S+)/g)) values = setValue(values, assignment)
     places[name] = await sessionsNamespace(name === 'inside' ? { ...values, network: { dial: 'auto' } } : values)
     if (name === 'inside') await places.inside.deploy()
-    else joinToken = body.enrollment.token
+    else outside = outsideAgent(places.outside, porthole.url, body.enrollment.token)
   }
-  startOutside()
-  for (const id of Object.values(clusters)) await porthole.eventually(`/v1/clusters/${id}`, found => found.connected, 120)
-}, 300_000)
+  outside.start()
+  for (const id of Object.values(clusters)) await porthole.eventually(`/v1/clusters/${id}`, found => found.connected, 300)
+})
 
 afterAll(async () => {
-  if (outside && outside.exitCode === null) {
-    outside.kill('SIGTERM')
-    await once(outside, 'exit')
-  }
+  await outside?.dispose()
   for (const place of Object.values(places)) await place.dispose()
   await porthole?.stop()
-  rmSync(folder, { recursive: true, force: true })
-}, 60_000)
+})
 
-const headless = { template: 'chromium', headless: true }
+const headless = { template: 'chromium', headless: true, start_timeout_seconds: 300 }
 const at = (id: string) => `/v1/sessions/${id}`
-const gone = (place: SessionsNamespace) => expect.poll(() => place.left(), { timeout: 40_000, interval: 300 }).toEqual([])
+async function running(body: object = {}) {
+  const made = await porthole.api('POST', '/v1/sessions', { ...headless, ...body })
+  return await porthole.eventually(at(made.body.id), found => ['running', 'failed'].includes(found.status), 300)
+}
 
 it('a session by selector, another to where there is room, a third waits with numbers; cordon, drain, and an agent killed in between', async () => {
-  const first = (await porthole.api('POST', '/v1/sessions', { ...headless, selector: { zone: 'b' } }, { prefer: 'wait=60' })).body
+  const first = await running({ selector: { zone: 'b' } })
   expect(first).toMatchObject({ status: 'running', cluster: clusters.outside, pod: { namespace: places.outside.sessions } })
   const browser = await chromium.connectOverCDP(first.urls.cdp, { headers: porthole.headers })
   const page = browser.contexts()[0]!.pages()[0]!
@@ -85,7 +61,7 @@ it('a session by selector, another to where there is room, a third waits with nu
   expect(await page.evaluate(n => 'x'.repeat(n), big)).toHaveLength(big)
   await browser.close()
 
-  const second = (await porthole.api('POST', '/v1/sessions', headless, { prefer: 'wait=60' })).body
+  const second = await running()
   expect(second).toMatchObject({ status: 'running', cluster: clusters.inside })
   const third = (await porthole.api('POST', '/v1/sessions', headless)).body
   const full = 'Waiting for room: inside 1 of 1 sessions; outside 1 of 1 sessions.'
@@ -101,22 +77,21 @@ it('a session by selector, another to where there is room, a third waits with nu
   expect([nowhere.status, nowhere.body.detail]).toEqual([409, 'There is no cluster with the labels zone=z.'])
 
   // The outside agent dies; its session does not, and its next life finds it.
-  outside!.kill('SIGKILL')
-  await once(outside!, 'exit')
-  await porthole.eventually(`/v1/clusters/${clusters.outside}`, found => !found.connected, 60)
-  startOutside()
-  await porthole.eventually(`/v1/clusters/${clusters.outside}`, found => found.connected, 90)
+  await outside.kill()
+  await porthole.eventually(`/v1/clusters/${clusters.outside}`, found => !found.connected, 120)
+  outside.start()
+  await porthole.eventually(`/v1/clusters/${clusters.outside}`, found => found.connected, 300)
   const again = await porthole.eventually(at(first.id), found => found.status === 'running')
   expect([again.pod.name, again.generation]).toEqual([first.pod.name, 1])
 
   // Cordoned: room there is not room for new ones.
   await porthole.api('POST', `/v1/clusters/${clusters.inside}/drain`, { cordon: true })
   await porthole.api('DELETE', at(second.id))
-  await gone(places.inside)
+  await places.inside.untilGone()
   const waiting = await porthole.eventually(at(third.id), found => /cordoned/.test(found.queue?.reason ?? ''))
   expect(waiting.queue.reason).toBe('Waiting for room: inside cordoned; outside 1 of 1 sessions.')
   await porthole.api('POST', `/v1/clusters/${clusters.inside}/drain`, { cordon: false })
-  await porthole.eventually(at(third.id), found => found.status === 'running' && found.cluster === clusters.inside, 90)
+  await porthole.eventually(at(third.id), found => found.status === 'running' && found.cluster === clusters.inside)
 
   // Drained: what runs there ends, and says why.
   await porthole.api('POST', `/v1/clusters/${clusters.outside}/drain`, { drain: true })
@@ -124,6 +99,6 @@ it('a session by selector, another to where there is room, a third waits with nu
   expect([drained.status, drained.termination_reason]).toEqual(['stopped', 'drained'])
   await porthole.api('DELETE', at(third.id))
   await porthole.api('DELETE', at(first.id))
-  await gone(places.inside)
-  await gone(places.outside)
-}, 400_000)
+  await places.inside.untilGone()
+  await places.outside.untilGone()
+}, 1_500_000)

@@ -27,7 +27,7 @@ export async function jobSeen(
   runtime: JobRuntime,
   name: string,
   fits: (instance: JobInstance) => boolean,
-  ms = 30_000,
+  ms = 60_000,
 ): Promise<JobInstance> {
   const { promise, resolve, reject } = Promise.withResolvers<JobInstance>()
   let last: JobInstance | undefined
@@ -60,7 +60,7 @@ export async function outputOf(
   const pieces: LogPiece[] = []
   let gaps = 0
   let end = from
-  for await (const piece of runtime.logs(name, uid, '', { offset: from, mark: null }, AbortSignal.timeout(60_000))) {
+  for await (const piece of runtime.logs(name, uid, '', { offset: from, mark: null }, AbortSignal.timeout(180_000))) {
     if (piece.offset !== end) throw new Error(`a piece begins at ${piece.offset}, not at ${end}`)
     if ('gap' in piece) {
       gaps += piece.gap

@@ -4,7 +4,7 @@ import type { Instance, Runtime } from '../runtime.ts'
 export async function whenSeen<T>(
   runtime: Runtime,
   look: (instances: Instance[]) => T | undefined | false,
-  ms = 45_000,
+  ms = 180_000,
 ): Promise<T> {
   return await new Promise<T>((resolve, reject) => {
     let last: Instance[] = []

@@ -55,7 +55,7 @@ export async function taskLab(): Promise<TaskLab> {
       const job = `job_${randomBytes(6).toString('hex')}`
       const whole =
         spec.type === 'deploy'
-          ? { dry_run: false, ready_timeout_ms: 60_000, mappings: {}, ...spec }
+          ? { dry_run: false, ready_timeout_ms: 180_000, mappings: {}, ...spec }
           : { type: 'manifest', action: 'apply', set: null, dry_run: false, prune: true, wait: true, ...spec }
       return {
         name: attemptName(more.job ?? job, 1),
@@ -66,7 +66,7 @@ export async function taskLab(): Promise<TaskLab> {
         labels: {},
         spec: whole as unknown as JobAttempt['spec'],
         secrets: {},
-        timeoutMs: 120_000,
+        timeoutMs: 480_000,
         graceMs: 1_000,
         ...more,
       }
@@ -95,7 +95,7 @@ export async function taskLab(): Promise<TaskLab> {
         instance.uid,
         '',
         { offset: 0, mark: null },
-        AbortSignal.timeout(60_000),
+        AbortSignal.timeout(180_000),
       )) {
         if (piece.offset !== next || !('data' in piece)) throw new Error(`a hole at ${next}`)
         next += piece.data.length

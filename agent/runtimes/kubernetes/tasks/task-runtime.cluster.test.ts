@@ -6,8 +6,8 @@ import { type TaskLab, taskLab } from '../../testing/task-lab.ts'
 let lab: TaskLab
 beforeAll(async () => {
   lab = await taskLab()
-}, 60_000)
-afterAll(() => lab?.dispose(), 60_000)
+})
+afterAll(() => lab?.dispose())
 
 const pod = (command: string, image = 'busybox:local') => `
         terminationGracePeriodSeconds: 0
@@ -112,7 +112,7 @@ describe('a manifest', () => {
     expect((await lab.get('/apis/apps/v1/{ns}/deployments/web')).status).toBe(404)
     expect((await lab.get('/api/v1/{ns}/configmaps/settings')).status).toBe(404)
     expect((await lab.get('/api/v1/{ns}/secrets/keys')).status).toBe(404)
-  }, 120_000)
+  })
 
   it('pods are hardened, and have no token', async () => {
     const made = await lab.run({ yaml: deployment('hard'), wait: false })
@@ -125,7 +125,7 @@ describe('a manifest', () => {
     })
     const removed = await lab.run({ yaml: deployment('hard'), action: 'delete' })
     expect(removed).toMatchObject({ outcome: 'succeeded', resources: [{ kind: 'Deployment', name: 'hard', state: 'deleted' }] })
-  }, 60_000)
+  })
 
   it('says why it does not become healthy', async () => {
     const failed = await lab.run({ yaml: job('bad', 'echo no luck; exit 3') })
@@ -134,7 +134,7 @@ describe('a manifest', () => {
     expect(root).toMatchObject({ outcome: 'failed', reason: expect.stringMatching(/will run as root|runAsNonRoot/) })
     await lab.runtime.undo(failed.job)
     await lab.runtime.undo(root.job)
-  }, 90_000)
+  })
 
   it('a Job with another template is a new run', async () => {
     await lab.run({ yaml: job('once', 'true'), set: 'once' })
@@ -142,7 +142,7 @@ describe('a manifest', () => {
     expect(again).toMatchObject({ outcome: 'succeeded' })
     expect(changes(again)).toEqual({ 'Job/once': 'replace' })
     await lab.runtime.undo(again.job)
-  }, 60_000)
+  })
 
   it('another project’s and nobody’s things are left alone', async () => {
     const mine = await lab.run({ yaml: settings('mine'), set: 's' }, { project: 'prj_a' })
@@ -155,7 +155,7 @@ describe('a manifest', () => {
     const record = await lab.run({ yaml: settings('x').replace('name: settings', `name: ${mine.name}`) }, { project: 'prj_a' })
     expect(record).toMatchObject({ outcome: 'failed', reason: expect.stringContaining('left alone') })
     await lab.runtime.undo(mine.job)
-  }, 60_000)
+  })
 
   it('goes on in the agent’s next life, output without a hole', async () => {
     const attempt = lab.attempt({ yaml: all(settings('life'), job('slow', 'sleep 4; echo done')), set: 'life' })
@@ -183,7 +183,7 @@ describe('a manifest', () => {
     await lab.runtime.remove(instance.name, instance.uid)
     expect((await lab.get(`/api/v1/{ns}/configmaps/${instance.name}`)).status).toBe(404)
     expect((await lab.get(`/api/v1/{ns}/secrets/${instance.name}`)).status).toBe(404)
-  }, 90_000)
+  })
 
   it('canceled, it ends', async () => {
     const attempt = lab.attempt({ yaml: job('endless', 'sleep 3600') })
@@ -192,7 +192,7 @@ describe('a manifest', () => {
     await lab.runtime.cancel(attempt.name, uid, 0)
     expect(await lab.ended(attempt.name)).toMatchObject({ outcome: 'canceled' })
     await lab.runtime.undo(attempt.job)
-  }, 60_000)
+  })
 })
 
 it('an agent whose API checks nothing refuses every violation itself, and nothing is made', async () => {
@@ -207,7 +207,7 @@ it('an agent whose API checks nothing refuses every violation itself, and nothin
   }
   for (const path of ['/api/v1/{ns}/pods', '/apis/apps/v1/{ns}/deployments', '/apis/batch/v1/{ns}/jobs', '/api/v1/{ns}/services'])
     expect((await lab.get(path)).body.items).toEqual([])
-}, 120_000)
+})
 
 describe('a deploy', () => {
   const statefulset = deployment('db')
@@ -221,8 +221,8 @@ describe('a deploy', () => {
     const made = await lab.run({ yaml: all(deployment('api'), statefulset), set: 'base' })
     expect(made.outcome).toBe('succeeded')
     base = made.job
-  }, 90_000)
-  afterAll(() => lab.runtime.undo(base), 60_000)
+  })
+  afterAll(() => lab.runtime.undo(base))
 
   it('sets all images and waits until they run', async () => {
     const done = await lab.run({
@@ -233,7 +233,7 @@ describe('a deploy', () => {
     expect(done.output).toMatch(/- +image: busybox:local\n\+ +image: docker.io\/library\/busybox:local|- .*busybox:local/)
     expect(await imageOf('deployments', 'api')).toBe('docker.io/library/busybox:local')
     expect(await imageOf('statefulsets', 'db')).toBe('docker.io/library/busybox:local')
-  }, 90_000)
+  })
 
   it('goes back, all of it, when one image cannot be had', async () => {
     const failed = await lab.run({ type: 'deploy', mappings: { api: 'busybox:local', db: 'localhost/nowhere:none' } })
@@ -242,7 +242,7 @@ describe('a deploy', () => {
     expect(await imageOf('deployments', 'api')).toBe('docker.io/library/busybox:local')
     expect(await imageOf('statefulsets', 'db')).toBe('docker.io/library/busybox:local')
     expect(failed.resources.map(({ state }) => state).sort()).toEqual(['available', 'ready'])
-  }, 120_000)
+  })
 
   it('goes back with the last words of what crashes', async () => {
     const made = await lab.run({
@@ -255,13 +255,13 @@ describe('a deploy', () => {
     expect(failed.reason).toMatch(/crashes again and again: it ended with exit code 7.*its last words: cannot find my settings/)
     expect(await imageOf('deployments', 'flaky')).toBe('busybox:local')
     await lab.runtime.undo(made.job)
-  }, 150_000)
+  })
 
   it('changes nothing when a service is not there', async () => {
     const failed = await lab.run({ type: 'deploy', mappings: { api: 'busybox:local', nobody: 'busybox:local' } })
     expect(failed).toMatchObject({ outcome: 'failed', reason: expect.stringContaining('nothing was changed') })
     expect(await imageOf('deployments', 'api')).toBe('docker.io/library/busybox:local')
-  }, 30_000)
+  })
 
   it('canceled half-way, it goes back; also in the next life', async () => {
     const attempt = lab.attempt({
@@ -274,5 +274,5 @@ describe('a deploy', () => {
     lab.nextLife()
     expect(await lab.ended(attempt.name)).toMatchObject({ outcome: 'failed', result: { rolled_back: true } })
     expect(await imageOf('deployments', 'api')).toBe('docker.io/library/busybox:local')
-  }, 90_000)
+  })
 })

@@ -23,11 +23,11 @@ export interface ContractPlace {
   dispose(): Promise<void>
 }
 
-const signal = () => AbortSignal.timeout(20_000)
+const signal = () => AbortSignal.timeout(60_000)
 const mine = { 'porthole.dev/agent': 'contract' }
 
 export function exerciseKubeApi(name: string, make: () => Promise<ContractPlace>): void {
-  describe(`${name} API server`, { timeout: 60_000 }, () => {
+  describe(`${name} API server`, { timeout: 240_000 }, () => {
     let place: ContractPlace
     let client: KubeClient
     let objects: ClusterObjects
