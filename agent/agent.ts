@@ -18,7 +18,7 @@ import type { TextStore } from './sessions/state-file.ts'
 import { VolumeSweep } from './sessions/volume-sweep.ts'
 import { ended } from './streams/stream-end.ts'
 import { StreamTable } from './streams/stream-table.ts'
-import { TerminalBook } from './terminals/terminal-book.ts'
+import { isJob, TerminalBook } from './terminals/terminal-book.ts'
 
 export interface AgentParts {
   origin: string
@@ -58,7 +58,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
     log,
     access: session => keeper.access(session),
     untilSettled: (session, signal) => keeper.untilSettled(session, signal),
-    active: session => keeper.markActivity(session),
+    active: session => isJob(session) || keeper.markActivity(session),
     tell: message => void link?.send(message),
     changed: () => link?.loadChanged(),
   })
@@ -83,7 +83,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
   const jobs =
     runtime.jobs &&
     keepJobs(
-      { ...parts, runtime: runtime.jobs, desired, changed },
+      { ...parts, runtime: runtime.jobs, desired, changed, over: job => terminals.endSession(job, 'The job has ended.') },
       () => sign(),
       () => (link?.working ? memory.epoch : null),
     )
@@ -186,7 +186,8 @@ function withPolicy(can: Awaited<ReturnType<Runtime['capabilities']>>, policy: P
     ...can,
     kinds: can.kinds.filter(kind => policy.kinds?.includes(kind) ?? true),
     features: can.features.filter(
-      feature => ![feature, feature === 'exec' ? 'terminal' : feature].some(word => policy.featuresOff.includes(word)),
+      feature =>
+        !(feature.startsWith('exec') ? [feature, 'exec', 'terminal'] : [feature]).some(word => policy.featuresOff.includes(word)),
     ),
     capacity: { ...can.capacity, sessions: Math.min(can.capacity.sessions, policy.maxSessions) },
   }

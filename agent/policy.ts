@@ -109,6 +109,14 @@ export function forbiddenStream(policy: Policy, open: Open, spec: SessionSpec): 
   return null
 }
 
+/** The same of a job: nothing but a terminal leads into one. */
+export function forbiddenInJob({ featuresOff }: Policy, { kind, role }: Open): StreamRefusal | null {
+  const off = ['jobs', 'exec', 'terminal'].some(word => featuresOff.includes(word))
+  if (kind === 'terminal' && role === 'control' && !off) return null
+  const detail = kind === 'terminal' && off ? 'this cluster does not allow terminals in jobs' : `a job has no ${kind} stream`
+  return { status: 403, code: 'forbidden', detail }
+}
+
 /** The clipboard a stream gets: never more than the session's spec, the stream's grant and the cluster's policy all allow. */
 export function clipboardOf(policy: Policy, open: Open, spec: SessionSpec): { in: boolean; out: boolean } {
   const off = open.role === 'view' || policy.featuresOff.includes('clipboard')

@@ -11,6 +11,7 @@ export const problems = {
   method_not_allowed: { status: 405, title: 'Method not allowed' },
   conflict: { status: 409, title: 'Conflict' },
   session_not_running: { status: 409, title: 'Session not running' },
+  job_not_running: { status: 409, title: 'Job not running' },
   terminal_ended: { status: 410, title: 'Terminal ended' },
   too_large: { status: 413, title: 'Content too large' },
   unsupported_media_type: { status: 415, title: 'Unsupported media type' },

@@ -57,6 +57,12 @@ it('in a project’s namespace the agent may only act as its account, which has 
   expect(
     tenant.map(({ resource }) => resource).filter(word => /rbac|exec|serviceaccounts|networkpolicies|quota|nodes|\*/.test(word)),
   ).toEqual([])
+  const shells = render({ rbac: { exec: true }, projects: [{ project: 'prj_a', namespace: 'team-a', createNamespace: true }] })
+  const more = rightsOf(shells.filter(({ kind, metadata }) => kind === 'Role' && metadata.namespace === 'team-a')).map(rightText)
+  expect(more.filter(right => !rightsOf(roles).map(rightText).includes(right))).toEqual([
+    'get pods/exec in team-a',
+    'create pods/exec in team-a',
+  ])
   const account = objects.find(({ kind, metadata }) => kind === 'ServiceAccount' && metadata.namespace === 'team-a')
   expect(account).toMatchObject({ metadata: { name: 'porthole-tenant' }, automountServiceAccountToken: false })
 })

@@ -21,6 +21,8 @@ export interface JobKeeperParts {
   log: Log
   /** There is something new to report. */
   changed: () => void
+  /** What runs in the job itself has ended: nobody can be in it any more. */
+  over?: (job: string) => void
 }
 
 const actionDeadlineMs = 60_000
@@ -107,7 +109,7 @@ export class JobKeeper {
         },
         clock.wall(),
       )
-      views.set(wanted.id, view)
+      if (view) views.set(wanted.id, view)
     }
     return views
   }
@@ -155,9 +157,11 @@ export class JobKeeper {
     const { desired, shipper, clock } = this.parts
     this.instances = instances
     this.looked = true
-    for (const { name, phase } of instances) {
+    for (const { job, type, name, phase } of instances) {
       this.known.add(name)
-      if (phase === 'ended' && !this.endedAt.has(name)) this.endedAt.set(name, clock.now())
+      if (phase !== 'ended' || this.endedAt.has(name)) continue
+      this.endedAt.set(name, clock.now())
+      if (type === 'run' || type === 'build') this.parts.over?.(job)
     }
     const wanted = (instance: JobInstance): DesiredJob | undefined => {
       const job = desired.jobs.get(instance.job)

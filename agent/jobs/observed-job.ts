@@ -21,10 +21,12 @@ export interface JobView {
   key: string
 }
 
-export function observedJob(facts: JobFacts, wall: number): JobView {
+/** null: it is about to be made. What the API has heard of counts as begun for ever, so it hears only of what exists for good. */
+export function observedJob(facts: JobFacts, wall: number): JobView | null {
   const { wanted } = facts
   const mine = facts.instances.find(instance => instance.attempt === wanted.attempt)
   const state = stateOf(facts, mine)
+  if (!state) return null
   const item: ObservedJob = {
     id: wanted.id,
     attempt: wanted.attempt,
@@ -41,7 +43,7 @@ export function observedJob(facts: JobFacts, wall: number): JobView {
 
 type State = Pick<ObservedJob, 'phase' | 'log_complete'> & Partial<Pick<ObservedJob, 'outcome' | 'cause' | 'reason'>>
 
-function stateOf({ wanted, instances, refused, log, undone, known }: JobFacts, mine: JobInstance | undefined): State {
+function stateOf({ wanted, instances, refused, log, undone, known }: JobFacts, mine: JobInstance | undefined): State | null {
   const over = (outcome: JobOutcome, cause: JobCause, reason: string): State => ({
     phase: 'ended',
     outcome,
@@ -57,7 +59,7 @@ function stateOf({ wanted, instances, refused, log, undone, known }: JobFacts, m
     if (refused) return over('failed', refused.cause, refused.reason)
     if (wanted.state === 'canceled') return over('canceled', 'canceled', 'It was canceled.')
     if (wanted.seen || known) return over('failed', 'lost', 'It vanished from its cluster; nobody knows how it went.')
-    return { phase: 'starting', log_complete: false, reason: 'It is about to be made.' }
+    return null
   }
   // Its end is told with its last line, or without it once that was waited for.
   if (mine.phase === 'ended' && log === 'pending') return { phase: 'running', log_complete: false }

@@ -78,10 +78,10 @@ describe('what to do about a job', () => {
 
 describe('what is told of a job', () => {
   const tell = (job: DesiredJob, instances: JobInstance[], more: Partial<Parameters<typeof observedJob>[0]> = {}) =>
-    observedJob({ wanted: job, instances, refused: null, log: 'taken', undone: false, known: false, ...more }, 10_000).item
+    observedJob({ wanted: job, instances, refused: null, log: 'taken', undone: false, known: false, ...more }, 10_000)?.item ??
+    null
 
   test.each<[string, ReturnType<typeof tell>, object]>([
-    ['about to be made', tell(wanted(), []), { phase: 'starting' }],
     [
       'refused',
       tell(wanted(), [], { refused: { cause: 'refused', reason: 'no' } }),
@@ -105,5 +105,11 @@ describe('what is told of a job', () => {
     ['gone', tell(wanted({ state: 'finished' }), []), { phase: 'absent' }],
   ])('%s', (_, item, expected) => {
     expect(item).toMatchObject(expected)
+  })
+
+  // What is told is begun for the API: an agent that was killed before it had made it would have lost it.
+  test('nothing before it exists', () => {
+    expect(tell(wanted(), [])).toBeNull()
+    expect(tell(wanted(), [there('starting')])).toMatchObject({ phase: 'starting' })
   })
 })

@@ -6,6 +6,7 @@
  * with `?offset=` goes on exactly there, as long as the scroll-back reaches that far.
  */
 import { z } from 'zod'
+import { jobTypes } from './job-spec.ts'
 
 /** What an agent keeps of a terminal's output. */
 export const terminalScrollback = 256 * 1024
@@ -38,12 +39,25 @@ export type ToTerminalViewer =
   | { type: 'error'; detail: string }
   | { type: 'pong' }
 
+/** Of a terminal in a job, whose id the stream has in place of a session's: what the agent finds its pods by. */
+export const TerminalJob = z.object({
+  type: z.enum(jobTypes),
+  attempt: z.int().positive(),
+  project: z.string(),
+  /** `manifest`, `deploy`: as in their specs. */
+  namespace: z.string().optional(),
+  set: z.string().optional(),
+  services: z.array(z.string()).optional(),
+})
+export type TerminalJob = z.infer<typeof TerminalJob>
+
 /** What the agent should make, the first time a terminal is opened. */
 export const TerminalStart = z.object({
   /** Name or path of a program; absent: the best shell there is. */
   shell: z.string().max(256).optional(),
   pod: z.string().max(253).optional(),
   container: z.string().max(63).optional(),
+  job: TerminalJob.optional(),
   cols: z.int(),
   rows: z.int(),
   /** Ended after so long without a key pressed or output that somebody saw. */

@@ -9,6 +9,8 @@
  * - It ends by itself at its deadline, also while no agent lives.
  */
 import type { JobCause, JobOutcome, JobProgress, JobResource, JobSpec, JobType } from '#protocol/job-spec.ts'
+import type { TerminalJob } from '#protocol/terminal-frames.ts'
+import { DialError, type Shell, type ShellOrder } from './runtime.ts'
 
 /** Everything that is needed to make one attempt. */
 export interface JobAttempt {
@@ -88,6 +90,8 @@ export interface JobRuntime {
    * a gap. Must be cheap in memory: nothing is read ahead of the consumer beyond a few pieces of at most 64 KiB.
    */
   logs(name: string, uid: string, stream: string, from: LogPosition, signal: AbortSignal): AsyncIterable<LogPiece>
+  /** A shell inside what runs because of the job (feature word `exec_jobs`). Rejects with DialError when there can be none. */
+  exec?(job: string, of: TerminalJob, order: ShellOrder, signal: AbortSignal): Promise<Shell>
   /** The agent ends in good order: ends what cannot go on without an agent. */
   close(): Promise<void>
 }
@@ -135,6 +139,11 @@ export function joinJobRuntimes(parts: readonly JobRuntime[]): JobRuntime {
     async *logs(name, uid, stream, from, signal) {
       const part = await holder(name, uid)
       if (part) yield* part.logs(name, uid, stream, from, signal)
+    },
+    async exec(job, of, order, signal) {
+      const part = await takerOf(of.type)
+      if (!part?.exec) throw new DialError(501, 'unsupported', `this cluster has no terminals in jobs of type ${of.type}`)
+      return await part.exec(job, of, order, signal)
     },
     close: async () => {
       await Promise.all(parts.map(part => part.close()))

@@ -5,10 +5,10 @@ import type { AgentMessage, Open, StreamRole } from '#protocol/link-messages.ts'
 import type { Clock } from '../clock.ts'
 import type { StreamControl } from '../link/link-session.ts'
 import { type Log, whatFailed } from '../log.ts'
-import { forbiddenStream, type Policy, type StreamRefusal } from '../policy.ts'
+import { forbiddenInJob, forbiddenStream, type Policy, type StreamRefusal } from '../policy.ts'
 import type { Runtime } from '../runtimes/runtime.ts'
 import type { SessionAccess } from '../sessions/session-keeper.ts'
-import type { TerminalBook } from '../terminals/terminal-book.ts'
+import { isJob, type TerminalBook } from '../terminals/terminal-book.ts'
 import { type LiveRole, runStream } from './live-stream.ts'
 import { ended, type StreamEnd } from './stream-end.ts'
 
@@ -113,6 +113,7 @@ export class StreamTable implements StreamControl {
       return { status: 503, code: 'no_capacity', detail: 'too many streams are being opened at once' }
     }
     if (open.target.volume !== undefined) return this.volumeRefusal(open)
+    if (isJob(open.session)) return forbiddenInJob(policy, open)
     return access(open.session)?.unsettled ? null : this.sessionRefusal(open)
   }
 

@@ -4,7 +4,7 @@ import type { ObservedTerminal, TerminalTarget } from '#protocol/terminal-frames
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
 import type { Policy } from '../policy.ts'
-import { DialError, type Runtime, type Shell } from '../runtimes/runtime.ts'
+import { DialError, type Runtime, type Shell, type ShellOrder } from '../runtimes/runtime.ts'
 import { Terminal, type TerminalCause } from './terminal.ts'
 
 export interface TerminalBookParts {
@@ -82,8 +82,7 @@ export class TerminalBook {
     start: NonNullable<TerminalTarget['start']>,
     signal: AbortSignal,
   ): Promise<Terminal> {
-    const { runtime, policy, clock, log } = this.parts
-    if (!runtime.exec) throw new DialError(501, 'unsupported', 'this cluster has no terminals')
+    const { policy, clock, log } = this.parts
     if (this.live + this.making.size >= policy.maxTerminals)
       throw new DialError(503, 'no_capacity', `this cluster keeps at most ${policy.maxTerminals} terminals`)
     const { shell: program, pod, container, cols, rows } = start
@@ -95,7 +94,7 @@ export class TerminalBook {
       ...(pod && { pod }),
       ...(container && { container }),
     }
-    const shell: Shell = await runtime.exec(session, order, signal)
+    const shell = await this.shellIn(session, start, order, signal)
     const terminal = new Terminal(shell, { id, session }, start, { clock, changed: () => this.ended(id) })
     this.terminals.set(id, terminal)
     log.info('terminal opened', { terminal: id, session })
@@ -103,6 +102,21 @@ export class TerminalBook {
     else if (this.refused.has(id)) void terminal.stop('requested', 'The terminal was closed.')
     this.parts.changed()
     return terminal
+  }
+
+  private async shellIn(
+    place: string,
+    { job }: NonNullable<TerminalTarget['start']>,
+    order: ShellOrder,
+    signal: AbortSignal,
+  ): Promise<Shell> {
+    const { runtime } = this.parts
+    if (isJob(place)) {
+      if (!runtime.jobs?.exec || !job) throw new DialError(501, 'unsupported', 'this cluster has no terminals in jobs')
+      return await runtime.jobs.exec(place, job, order, signal)
+    }
+    if (!runtime.exec) throw new DialError(501, 'unsupported', 'this cluster has no terminals')
+    return await runtime.exec(place, order, signal)
   }
 
   private ended(id: string): void {
@@ -122,6 +136,9 @@ export class TerminalBook {
     this.forgetting.add(cancel)
   }
 }
+
+/** Terminals are in sessions or in jobs; ids tell them apart. */
+export const isJob = (id: string) => id.startsWith('job_')
 
 function mayNotBeReadOn(cause: TerminalCause): boolean {
   return cause === 'requested' || cause === 'session_ended'

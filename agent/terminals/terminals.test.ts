@@ -289,3 +289,50 @@ async function find<T extends ToTerminalViewer['type']>(viewer: Awaited<ReturnTy
   await viewer.until(() => viewer.said().some(each => each.type === type))
   return viewer.said().find(each => each.type === type) as Extract<ToTerminalViewer, { type: T }>
 }
+
+describe('in a job', () => {
+  const job = { type: 'run' as const, attempt: 2, project: 'prj_a' }
+  const into = (part: Partial<Open> = {}, more = {}) =>
+    world.open({ ...wish({ start: { ...start, job } }), session: 'job_a', ...part, ...more })
+  const asked: unknown[] = []
+  beforeEach(() => {
+    asked.length = 0
+    const exec = async (...[id, of]: [string, unknown]) => {
+      asked.push([id, of])
+      const shell = new ScriptedShell()
+      shells.push(shell)
+      return shell
+    }
+    world.runtime.jobs = { exec } as unknown as NonNullable<typeof world.runtime.jobs>
+  })
+
+  test('it is made by what runs jobs, and ends with the job', async () => {
+    const socket = await api.dataSocket(into())
+    const heard = listen(socket)
+    await heard.until(() => heard.messages.length > 0)
+    expect(asked).toEqual([['job_a', job]])
+    expect(world.active).toBe(0)
+    world.terminals.endSession('job_a', 'The job has ended.')
+    expect(await heard.closed).toMatchObject({ code: 4410 })
+    expect(world.terminals.observed()[0]).toMatchObject({ state: 'ended', cause: 'session_ended' })
+  })
+
+  test.each([
+    ['a kind that jobs do not have', {}, { kind: 'port' as const, target: { port: 80 } }, 403],
+    ['somebody who may only look', {}, { role: 'view' as const }, 403],
+    ['terminals switched off', { featuresOff: ['terminal'] }, {}, 403],
+    ['jobs switched off', { featuresOff: ['jobs'] }, {}, 403],
+  ])('refused: %s', async (_, policy, part, status) => {
+    const runtime = world.runtime.jobs
+    begin(policy)
+    if (runtime) world.runtime.jobs = runtime
+    expect(await world.outcome(into(part))).toMatchObject({ type: 'refused', status })
+    expect(asked).toEqual([])
+  })
+
+  test('refused: a runtime without it, and an API that does not say of what kind the job is', async () => {
+    expect(await world.outcome(into(wish()))).toMatchObject({ type: 'refused', status: 501 })
+    delete world.runtime.jobs
+    expect(await world.outcome(into())).toMatchObject({ type: 'refused', status: 501 })
+  })
+})

@@ -31,6 +31,7 @@ export class ScriptedRuntime implements Runtime {
   closed = false
   volumes?: VolumeStore
   exec?: NonNullable<Runtime['exec']>
+  jobs?: NonNullable<Runtime['jobs']>
   wall: () => number = Date.now
   onDial: (session: string, target: DialTarget, signal: AbortSignal) => Promise<Dialled> = async () => {
     throw new DialError(502, 'target_refused', 'nothing listens')

@@ -6,7 +6,7 @@ import type { SessionSpec } from '#protocol/session-spec.ts'
 import { createLog } from '../log.ts'
 import { defaultPolicy, type Policy } from '../policy.ts'
 import { StreamTable } from '../streams/stream-table.ts'
-import { TerminalBook } from '../terminals/terminal-book.ts'
+import { isJob, TerminalBook } from '../terminals/terminal-book.ts'
 import type { ApiDouble } from './api-double.ts'
 import { FakeClock } from './fake-clock.ts'
 import { ScriptedRuntime } from './scripted-runtime.ts'
@@ -46,7 +46,9 @@ export class TableWorld {
         const aborted = new Promise(resolve => signal.addEventListener('abort', resolve, { once: true }))
         await Promise.race([this.settling, aborted])
       },
-      active: () => this.active++,
+      active: id => {
+        if (!isJob(id)) this.active++
+      },
       tell: message => this.told.push(message),
       changed: () => {},
     })

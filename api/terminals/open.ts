@@ -14,7 +14,7 @@ import { redeemTicket } from '../streams/tickets.ts'
 import { readUpgrade } from '../streams/viewer.ts'
 import { findTerminal, type TerminalRow } from './read.ts'
 import { tellEnded } from './service.ts'
-import { reachable } from './target.ts'
+import { jobForAgent, reachable } from './target.ts'
 
 /** As long as agents let the last words of an ended one be read. */
 const readableSeconds = 300
@@ -24,14 +24,14 @@ export async function openTerminal(ctx: Ctx, request: Request, id: string, offse
   const { viewer, stream } = ticket === null ? byToken(ctx) : await byTicket(ctx, ticket, id)
   const row = await findTerminal(viewer, id)
   if (row.status === 'ended' && !stillReadable(row)) throw ended(row.reason)
-  await reachable(viewer, row.cluster_id)
+  await reachable(viewer, row.cluster_id, row.job_id === null ? 'exec' : 'exec_jobs')
 
   const binary = offered.includes('binary')
   const target: TerminalTarget = {
     id,
     frames: binary ? 'binary' : 'json',
     ...(offset === undefined ? {} : { offset }),
-    ...(row.status === 'created' ? { start: startOf(row) } : {}),
+    ...(row.status === 'created' ? { start: await startOf(viewer, row) } : {}),
   }
   const grant = await writeGrant(viewer, {
     project: row.project_id,
@@ -74,10 +74,11 @@ async function byTicket(ctx: Ctx, secret: string, terminal: string): Promise<{ v
   return { viewer: { ...ctx, actor: { kind: 'ticket', ...holder } }, stream }
 }
 
-function startOf(row: TerminalRow): NonNullable<TerminalTarget['start']> {
+async function startOf(ctx: Ctx, row: TerminalRow): Promise<NonNullable<TerminalTarget['start']>> {
   const { shell, pod, container, cols, rows } = row
   const where = { ...(shell && { shell }), ...(pod && { pod }), ...(container && { container }) }
-  return { ...where, cols, rows, idle_timeout_ms: row.idle_timeout_seconds * 1000 }
+  const job = row.job_id === null ? {} : { job: await jobForAgent(ctx, row.job_id) }
+  return { ...where, ...job, cols, rows, idle_timeout_ms: row.idle_timeout_seconds * 1000 }
 }
 
 function stillReadable(row: TerminalRow): boolean {

@@ -3,6 +3,7 @@ import { and, desc, eq, isNull, ne, type SQL, sql } from 'drizzle-orm'
 import type { Sql } from '#db/client.ts'
 import { terminals } from '#db/schema.ts'
 import { type Ctx, projectWall } from '../context.ts'
+import { findJob } from '../jobs/read.ts'
 import { afterCursor, page } from '../paging.ts'
 import { notFound } from '../problem.ts'
 import { findSession } from '../sessions/read.ts'
@@ -50,6 +51,7 @@ export async function findTerminal(ctx: Ctx, id: string, db: Sql = ctx.db): Prom
   if (!row) throw notFound('terminal')
   // Whoever may not see the session may not see what is in it.
   if (row.session_id) await findSession(ctx, row.session_id, db)
+  if (row.job_id) await findJob(ctx, row.job_id, db)
   return row
 }
 

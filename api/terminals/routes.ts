@@ -18,11 +18,11 @@ const create = route({
   method: 'post',
   path: '/v1/terminals',
   tags,
-  summary: 'A shell in a running session',
+  summary: 'A shell in a running session or job',
   request: { body: jsonBody(TerminalCreate) },
   responses: {
     201: json(Terminal, 'Open its `url` next'),
-    ...problemAnswers('not_found', 'session_not_running', 'conflict', 'quota_exceeded', 'cluster_offline'),
+    ...problemAnswers('not_found', 'session_not_running', 'job_not_running', 'conflict', 'quota_exceeded', 'cluster_offline'),
   },
 })
 

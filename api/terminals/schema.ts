@@ -8,8 +8,14 @@ const { cols, rows } = terminalSize
 export const TerminalCreate = z
   .strictObject({
     session: z.string().max(64).optional().openapi({ description: 'Which session to step into.' }),
-    job: z.string().max(64).optional().openapi({ description: 'Not yet: refused with 422.' }),
-    pod: z.string().max(253).optional().openapi({ description: 'Kubernetes; absent: the one there is.' }),
+    job: z.string().max(64).optional().openapi({
+      description: 'Which job to step into: a `run` or `build` that runs; what a `manifest` applied or a `deploy` rolled out.',
+    }),
+    pod: z
+      .string()
+      .max(253)
+      .optional()
+      .openapi({ description: 'Kubernetes; absent: the one there is (of several, one must be named).' }),
     container: z.string().max(63).optional().openapi({ description: 'Kubernetes; absent: where its programs run.' }),
     shell: z
       .string()

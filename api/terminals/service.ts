@@ -20,7 +20,7 @@ export const terminalLimits = { perTarget: 16, perProject: 100 } as const
 export async function createTerminal(ctx: Ctx, input: TerminalCreate): Promise<Terminal> {
   const actor = tokenActor(ctx)
   const place = await placeOf(ctx, input)
-  await reachable(ctx, place.cluster)
+  await reachable(ctx, place.cluster, place.job === null ? 'exec' : 'exec_jobs')
   return ctx.db.transaction(async tx => {
     await takePlace(tx, place)
     const { pod, container, shell, cols, rows, idle_timeout_seconds } = input
@@ -56,7 +56,7 @@ async function takePlace(tx: Tx, place: { project: string; session: string | nul
   const [used] = await tx
     .select({
       project: sql<number>`count(*)::int`,
-      target: sql<number>`count(*) filter (where ${terminals.session_id} = ${place.session} or ${terminals.job_id} = ${place.job})::int`,
+      target: sql<number>`count(*) filter (where ${terminals.session_id} is not distinct from ${place.session} and ${terminals.job_id} is not distinct from ${place.job})::int`,
     })
     .from(terminals)
     .where(and(eq(terminals.project_id, place.project), ne(terminals.status, 'ended')))

@@ -18,7 +18,8 @@ export async function sweepTerminals({ db, tunnel, origin }: PeriodicEnv): Promi
         when t.id is null or t.revoked_at is not null or t.expires_at <= clock_timestamp() or t.grace_until <= clock_timestamp()
           or p.suspended_at is not null then 'token_ended'
         when m.session_id is not null and (s.desired <> 'running' or s.ended_at is not null) then 'session_ended'
-        when m.job_id is not null and j.status <> 'running' then 'session_ended'
+        when m.job_id is not null and (j.desired = 'deleted' or j.cluster_id is distinct from m.cluster_id
+          or (j.status <> 'running' and j.type not in ('manifest', 'deploy'))) then 'session_ended'
         when m.status = 'created' and m.created_at < clock_timestamp() - interval '10 minutes' then 'never_opened'
       end as cause
       from terminals m

@@ -95,7 +95,7 @@ async function judged(db: Db, of: SQL, wanted: SQL): Promise<{ id: string; joine
         when t.expires_at <= clock_timestamp() or t.grace_until <= clock_timestamp() then 'token_ended'
         -- One that ended by itself can be read to its last word: the agent closes it.
         when g.terminal_id is not null and (m.id is null or m.deleted_at is not null or m.cause = 'token_ended') then 'target_ended'
-        when s.id is null and v.id is null then 'target_ended'
+        when s.id is null and v.id is null and (j.id is null or j.desired = 'deleted') then 'target_ended'
         -- Logs and files may be read also of what ended.
         when g.kind not in ('http', 'logs') and (s.desired = 'deleted' or s.ended_at is not null) then 'target_ended'
       end as word
@@ -105,6 +105,7 @@ async function judged(db: Db, of: SQL, wanted: SQL): Promise<{ id: string; joine
       left join projects p on p.id = g.project_id
       left join sessions s on s.id = g.session_id
       left join volumes v on v.id = g.session_id
+      left join jobs j on j.id = g.session_id
       left join terminals m on m.id = g.terminal_id
       where ${of} and g.closed_at is null
     ) as looked where ${wanted}`)

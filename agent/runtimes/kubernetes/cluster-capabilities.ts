@@ -31,7 +31,7 @@ export async function clusterCapabilities(
     'screenshot',
     'warm',
     ...(probe?.enforced ? ['egress'] : []),
-    ...(shells ? ['exec'] : []),
+    ...(shells ? ['exec', 'exec_jobs'] : []),
   ]
   return {
     runtime: 'kubernetes',

@@ -39,7 +39,8 @@ export interface KubeClient {
   request<T>(request: KubeRequest): Promise<T>
   /** An answer whose body comes bit by bit (watch, logs); whoever reads it destroys it. */
   stream(request: KubeRequest): Promise<IncomingMessage>
-  upgrade(path: string, protocol: string, signal: AbortSignal): Promise<WebSocket>
+  /** `as`: see KubeRequest. */
+  upgrade(path: string, protocol: string, signal: AbortSignal, as?: string): Promise<WebSocket>
   /** The API server's clock minus ours, ms: its stamps become ours by subtracting this. */
   clockOffset(): number
   close(): void
@@ -171,9 +172,10 @@ export function createKubeClient({ config, clock, random }: KubeClientParts): Ku
         ),
       ),
     stream: request => attempt({ ...request }, async response => bound(response, request.signal), agents.long),
-    upgrade: async (path, protocol, signal) => {
+    upgrade: async (path, protocol, signal, as) => {
       const options: RequestOptions = {}
       await config.applyToHTTPSOptions(options as Parameters<KubeConfig['applyToHTTPSOptions']>[0])
+      if (as !== undefined) options.headers = { ...(options.headers as Record<string, string>), 'impersonate-user': as }
       const [place, query = ''] = path.split('?')
       const url = address({ path: place! })
       // As it is: a command has many words under one name.

@@ -6,6 +6,7 @@
 import { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import { DialError, type Shell, type ShellOrder } from '../runtime.ts'
+import { adoptEnvironment, endTerminalProcesses } from '../shell-script.ts'
 import type { KubeClient } from './kube-client.ts'
 import type { KubeError } from './kube-error.ts'
 import type { KubeStatus } from './wire.ts'
@@ -22,13 +23,7 @@ const largestPiece = 32 * 1024
  * `$1`: its id; `$2`: the shell that was asked for. A session's own programs have what people know as its environment (DISPLAY, HOME, env): the shell takes
  * it from one of them where it can.
  */
-const opening = String.raw`
-for environ in $(grep -ls 'XDG_RUNTIME_DIR=/run/porthole' /proc/[0-9]*/environ); do
-  {
-    eval "$(tr '\0' '\n' <"$environ" | grep '^[A-Za-z_][A-Za-z0-9_]*=' | sed "s/'/'\\\\''/g; s/=\(.*\)$/='\1'/; s/^/export /")"
-    break
-  } 2>/dev/null
-done
+const opening = String.raw`${adoptEnvironment(`'XDG_RUNTIME_DIR=/run/porthole'`)}
 export TERM=xterm-256color COLORTERM=truecolor PORTHOLE_TERMINAL="$1"
 if [ -n "$2" ]; then shell=$(command -v "$2"); else shell=$(command -v bash || command -v sh); fi
 [ -x "$shell" ] || exit 126
@@ -38,27 +33,17 @@ stty sane 2>/dev/null
 printf '\036ready\036'
 exec "$shell"`
 
-/** `$1`: the id. Hangs up, then kills, until nothing carries it. */
-const closing = `
-for signal in HUP KILL KILL KILL KILL KILL KILL KILL; do
-  left=$(grep -ls "PORTHOLE_TERMINAL=$1" /proc/[0-9]*/environ | sed 's,/proc/,,; s,/environ,,')
-  [ -z "$left" ] && exit 0
-  for pid in $left; do
-    kill -$signal "$pid"
-    kill -CONT "$pid"
-  done 2>/dev/null
-  sleep 0.2 2>/dev/null || sleep 1
-done`
-
 export interface PodPlace {
   namespace: string
   pod: string
   container: string
+  /** Whose rights it is entered with; absent: our own. */
+  as?: string
 }
 
 export async function podShell(client: KubeClient, place: PodPlace, order: ShellOrder, signal: AbortSignal): Promise<Shell> {
   const command = ['/bin/sh', '-c', opening, 'sh', order.terminal, order.shell ?? '']
-  const ws = await client.upgrade(execPath(place, command, true), protocol, signal).catch(error => {
+  const ws = await client.upgrade(execPath(place, command, true), protocol, signal, place.as).catch(error => {
     throw refusal(error as KubeError)
   })
   const end = () => endProcesses(client, place, order.terminal)
@@ -189,8 +174,8 @@ class PodShell implements Shell {
 
 /** The second exec; without it a shell that cannot be reached any more still gets its hang-up. */
 async function endProcesses(client: KubeClient, place: PodPlace, id: string): Promise<void> {
-  const command = ['/bin/sh', '-c', closing, 'sh', id]
-  const ws = await client.upgrade(execPath(place, command, false), protocol, AbortSignal.timeout(endingMs))
+  const command = ['/bin/sh', '-c', endTerminalProcesses, 'sh', id]
+  const ws = await client.upgrade(execPath(place, command, false), protocol, AbortSignal.timeout(endingMs), place.as)
   const late = setTimeout(() => ws.terminate(), endingMs)
   const closed = new Promise<void>(resolve => ws.once('close', () => resolve()))
   ws.on('error', () => {})

@@ -61,7 +61,8 @@ export function wallsCommand(walls: Walls, programs: Programs, room: Room, run: 
   return [programs.bwrap!, ...bubblewrapArgs(walls, room), ...asInit, '--', ...chain]
 }
 
-function dropTo(walls: Walls, programs: Programs, uid: number): string[] {
+/** Becomes the session's user for good. */
+export function dropTo(walls: Walls, programs: Programs, uid: number): string[] {
   if (!walls.ownUsers) return []
   const limits = programs.prlimit ? [programs.prlimit, '--core=0', `--nproc=${processLimit}`, '--'] : []
   const user = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--no-new-privs', '--inh-caps=-all', '--bounding-set=-all']

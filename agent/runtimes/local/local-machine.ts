@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import type { SessionSpec } from '#protocol/session-spec.ts'
 import { type CodeCache, codeCacheKey, keepCodeCache, keptCodeCache } from './code-cache.ts'
 import { hostSettings } from './host-settings.ts'
-import { codeCacheInside, insideOf, type Room, wallsCommand } from './isolation.ts'
+import { codeCacheInside, dropTo, insideOf, type Room, wallsCommand } from './isolation.ts'
 import { findPrograms, type Programs, programVersions } from './programs.ts'
 import { makeRuntimeFolder } from './runtime-folder.ts'
 import { SessionFolders, type SessionHome } from './session-folders.ts'
@@ -121,6 +121,9 @@ export class LocalMachine {
     }
     const { walls, notes } = this.machine
     this.notes.push(...notes)
+    if (this.terminalPrograms) this.features.push('exec_jobs')
+    else if (this.programs.script)
+      this.notes.push('No terminals in jobs: only an agent that runs as root can enter their sandboxes')
     this.folders = await SessionFolders.open(dataDir, walls.ownUsers, walls.kind === 'plain')
     if (walls.kind === 'bubblewrap')
       this.warming = this.warm(sample, await codeCacheKey(hostProgram, this.versions.playwright!)).catch(cause => {
@@ -167,9 +170,10 @@ export class LocalMachine {
   }
 
   /** Walls for a job, whose place outlives this agent. */
-  async jobRoom(place: string, { home, uid }: SessionHome) {
+  async jobRoom(place: string, { home, uid }: SessionHome, env: Record<string, string>) {
     const { walls } = this.machine
-    const room = await this.room(place, home, uid)
+    const plain = await this.room(place, home, uid)
+    const room = { ...plain, env: { ...plain.env, ...env } }
     return {
       inside: insideOf(walls, room),
       scratch: room.scratch,
@@ -177,6 +181,24 @@ export class LocalMachine {
       ownUid: walls.ownUsers ? uid : null,
       command: (run: string[]) => wallsCommand(walls, this.programs, room, run),
     }
+  }
+
+  /** What goes before a command that is to run inside a sandbox, whose first process this is, as its user; null: none can get in. */
+  wayInto(init: number | null, uid: number): string[] | null {
+    const { walls } = this.machine
+    const drop = dropTo(walls, this.programs, uid)
+    if (walls.kind === 'plain') return drop
+    // Without root the walls belong to a user namespace that nobody is in any more.
+    if (init === null || !walls.ownUsers || !this.programs.nsenter) return null
+    return [this.programs.nsenter, '--target', String(init), '--mount', '--pid', '--ipc', '--uts', '--', ...drop]
+  }
+
+  /** For terminals in jobs; null: there are none here. */
+  get terminalPrograms(): { script: string; stty: string } | null {
+    const { script, stty, nsenter } = this.programs
+    const { walls } = this.machine
+    const enters = walls.kind === 'plain' || (walls.ownUsers && nsenter !== null)
+    return script && stty && enters ? { script, stty } : null
   }
 
   get node(): string {

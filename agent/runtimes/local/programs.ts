@@ -18,6 +18,9 @@ export interface Programs {
   unshare: string | null
   /** Makes pseudo-terminals. */
   script: string | null
+  /** Enters a sandbox that runs. */
+  nsenter: string | null
+  stty: string | null
 }
 
 const names: Record<keyof Programs, string[]> = {
@@ -32,6 +35,8 @@ const names: Record<keyof Programs, string[]> = {
   tini: ['tini', 'docker-init'],
   unshare: ['unshare'],
   script: ['script'],
+  nsenter: ['nsenter'],
+  stty: ['stty'],
 }
 
 /** Not PATH: the sandbox shows `/usr` and nothing else, so a program elsewhere would be found here and missing there. */

@@ -1,7 +1,8 @@
 /** `run` jobs as pods: fills the job port for one type. What there is comes from a watch; ends and exit codes are the kubelet's word. */
 import type { Clock } from '#agent/clock.ts'
 import { type Log, whatFailed } from '#agent/log.ts'
-import type { JobType, RunSpec } from '#protocol/job-spec.ts'
+import { attemptName, type JobType, type RunSpec } from '#protocol/job-spec.ts'
+import type { TerminalJob } from '#protocol/terminal-frames.ts'
 import { buildAsRun } from '../../build-script.ts'
 import {
   type JobAttempt,
@@ -11,18 +12,20 @@ import {
   type LogPiece,
   type LogPosition,
 } from '../../job-runtime.ts'
+import { DialError, type Shell, type ShellOrder } from '../../runtime.ts'
 import type { ClusterObjects } from '../cluster-objects.ts'
 import type { KubeClient } from '../kube-client.ts'
 import { carries, selectorText } from '../labels.ts'
 import { EgressRefused } from '../network-policy.ts'
 import { condemnation } from '../pod-ending.ts'
+import { podShell } from '../pod-shell.ts'
 import { CannotRun } from '../pod-spec.ts'
 import type { KubernetesSettings } from '../settings.ts'
 import { WatchedList } from '../watched-list.ts'
 import type { NetworkPolicy, Pod } from '../wire.ts'
 import { buildPod, buildResults } from './build-pod.ts'
 import { podOutput } from './run-logs.ts'
-import { attemptLabels, runAnnotation, runLabels, runPod, runPolicy } from './run-pod.ts'
+import { attemptLabels, runAnnotation, runContainer, runLabels, runPod, runPolicy } from './run-pod.ts'
 import { runState } from './run-status.ts'
 
 export interface RunJobsParts {
@@ -166,6 +169,18 @@ export class RunJobs implements JobRuntime {
     }
     const path = `/api/v1/namespaces/${settings.namespace}/pods/${name}/log`
     yield* podOutput({ client, clock, path, ended, signal: AbortSignal.any([signal, this.life.signal]) }, from)
+  }
+
+  async exec(job: string, { attempt }: TerminalJob, order: ShellOrder, signal: AbortSignal): Promise<Shell> {
+    const name = attemptName(job, attempt)
+    const pod = [...this.pods.items.values()].find(each => each.metadata?.name === name)
+    if (!pod || pod.status?.phase !== 'Running') throw new DialError(503, 'target_gone', 'the job has no pod that runs')
+    if (order.pod !== undefined && order.pod !== name)
+      throw new DialError(404, 'not_found', `the job has no pod ${order.pod}, only ${name}`)
+    if (order.container !== undefined && order.container !== runContainer)
+      throw new DialError(404, 'not_found', `the job has no container ${order.container}, only ${runContainer}`)
+    const { client, settings } = this.parts
+    return await podShell(client, { namespace: settings.namespace, pod: name, container: runContainer }, order, signal)
   }
 
   /** Pods outlive the agent: nothing ends here but the watching. */

@@ -17,7 +17,7 @@ export interface Owner {
 export const isOwnKey = (key: string) => key.startsWith('porthole.dev/') || key === label.managedBy
 
 /** Of the project, whichever set. */
-function ofProject({ agent, project }: Pick<Owner, 'agent' | 'project'>): Record<string, string> {
+export function ofProject({ agent, project }: Pick<Owner, 'agent' | 'project'>): Record<string, string> {
   return { [label.managedBy]: managedBy, [label.agent]: agent, [label.project]: labelValue(project) }
 }
 

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { Clock } from '#agent/clock.ts'
 import { type Log, whatFailed } from '#agent/log.ts'
+import type { TerminalJob } from '#protocol/terminal-frames.ts'
 import { DeploySpec, ManifestSpec } from '#protocol/works-spec.ts'
 import {
   type JobAttempt,
@@ -11,6 +12,7 @@ import {
   type LogPiece,
   type LogPosition,
 } from '../../job-runtime.ts'
+import { DialError, type Shell, type ShellOrder } from '../../runtime.ts'
 import type { KubeClient } from '../kube-client.ts'
 import { deployTask } from './deploy-task.ts'
 import { ofJob } from './manifest-labels.ts'
@@ -19,6 +21,7 @@ import { PlaceObjects } from './place-objects.ts'
 import { type ProjectPlace, placeFor } from './project-places.ts'
 import { RunningTask } from './running-task.ts'
 import { type KeptTask, TaskRecords, type TaskState } from './task-record.ts'
+import { taskShell } from './task-shell.ts'
 
 const TaskSpec = z.discriminatedUnion('type', [ManifestSpec, DeploySpec])
 type TaskSpec = z.infer<typeof TaskSpec>
@@ -187,6 +190,12 @@ export class TaskRuntime implements JobRuntime {
     if (task) yield* task.logs(from.offset, signal)
   }
 
+  async exec(job: string, of: TerminalJob, order: ShellOrder, signal: AbortSignal): Promise<Shell> {
+    const { client, places, agentName: agent } = this.parts
+    const objects = new PlaceObjects(client, placeToEnter(places, of))
+    return await taskShell({ client, objects, agent }, job, of, order, signal)
+  }
+
   private find(name: string, uid: string): RunningTask | undefined {
     const task = this.tasks.get(name)
     return task?.uid === uid ? task : undefined
@@ -208,5 +217,13 @@ export class TaskRuntime implements JobRuntime {
 
   private signalFor(ms: number): AbortSignal {
     return AbortSignal.any([this.life.signal, AbortSignal.timeout(ms)])
+  }
+}
+
+function placeToEnter(places: readonly ProjectPlace[], { project, namespace }: TerminalJob): ProjectPlace {
+  try {
+    return placeFor(places, project, namespace)
+  } catch (error) {
+    throw new DialError(403, 'forbidden', (error as Error).message)
   }
 }

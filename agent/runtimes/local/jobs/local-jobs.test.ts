@@ -76,11 +76,11 @@ describe('an end', () => {
   })
 
   test('that nobody saw: a supervisor that was killed takes its job along and leaves it lost', async () => {
+    // At once: its sandbox is still being built, and not yet tied to its life.
     const attempt = await run('echo up; sleep 503')
-    await jobSeen(jobs, attempt.name, each => each.phase === 'running')
     process.kill((await supervisorOf(attempt.name)).pid, 'SIGKILL')
     expect(await jobEnded(jobs, attempt.name)).toMatchObject({ outcome: 'failed', cause: 'lost' })
-    await expect.poll(() => processesOf(lab.dataDir).filter(({ command }) => command.includes('sleep 503'))).toEqual([])
+    expect(processesOf(lab.dataDir).filter(({ command }) => command.includes('sleep 503'))).toEqual([])
     await jobs.start(attempt)
     expect((await jobs.observe()).filter(each => each.name === attempt.name)).toHaveLength(1)
   })

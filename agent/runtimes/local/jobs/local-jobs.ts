@@ -5,11 +5,12 @@
  */
 import { spawn } from 'node:child_process'
 import { type FSWatcher, watch } from 'node:fs'
-import { chown, mkdir, readdir, rename, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, readdir, rename, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { JobType, RunSpec } from '#protocol/job-spec.ts'
+import { attemptName, type JobType } from '#protocol/job-spec.ts'
+import type { TerminalJob } from '#protocol/terminal-frames.ts'
 import {
   type JobAttempt,
   type JobInstance,
@@ -18,10 +19,15 @@ import {
   type LogPiece,
   type LogPosition,
 } from '../../job-runtime.ts'
+import { DialError, type Shell, type ShellOrder } from '../../runtime.ts'
 import type { LocalMachine } from '../local-machine.ts'
 import { birthOf } from '../runtime-folder.ts'
+import { entryFile, furnished, writeEntry } from './job-entry.ts'
 import { isAlive, JobFolder } from './job-folder.ts'
+import { jobShell } from './job-shell.ts'
 import type { SupervisorOrder } from './job-supervisor.ts'
+import { endLeftovers, jobMark } from './lost-job.ts'
+import { firstInside } from './process-tree.ts'
 import { readSpool } from './spool-reader.ts'
 
 export interface LocalJobsOptions {
@@ -46,6 +52,8 @@ export class LocalJobs implements JobRuntime {
   private readonly beginning = new Map<string, Promise<void>>()
   private readonly opened: Promise<void>
   private readonly looking: NodeJS.Timeout
+  /** Lost ones, and whether what their supervisors left is gone. */
+  private readonly lost = new Map<string, 'ending' | 'gone'>()
   private living = 0
 
   constructor(machine: LocalMachine, options: LocalJobsOptions = {}) {
@@ -92,6 +100,7 @@ export class LocalJobs implements JobRuntime {
     if (owner?.uid !== uid) return
     if (isAlive(owner) && (await folder.state())?.endedAt === null) throw new Error(`${name} still runs`)
     this.unwatch(name)
+    this.lost.delete(name)
     await this.machine.folders.removeWithHome(folder.path, folder.home)
     this.wake()
   }
@@ -109,6 +118,21 @@ export class LocalJobs implements JobRuntime {
       },
       signal,
     })
+  }
+
+  async exec(job: string, { attempt }: TerminalJob, order: ShellOrder, signal: AbortSignal): Promise<Shell> {
+    const name = attemptName(job, attempt)
+    const folder = this.folder(name)
+    const programs = this.machine.terminalPrograms
+    if (!programs) throw new DialError(501, 'unsupported', 'this machine has no terminals in jobs')
+    if (order.pod !== undefined || order.container !== undefined)
+      throw new DialError(404, 'not_found', 'a job of this machine has no pods and no containers')
+    const [owner, state] = await Promise.all([folder.owner(), folder.state()])
+    await furnished(folder, signal)
+    const runs = owner && isAlive(owner) && state?.startedAt && state.endedAt === null
+    const way = runs ? this.machine.wayInto(firstInside(owner.pid), (await lstat(folder.home)).uid) : null
+    if (!way) throw new DialError(503, 'target_gone', 'the job does not run')
+    return await jobShell({ way, programs, mark: `${jobMark}=${name}`, env: this.machine.outerEnv }, order, signal)
   }
 
   /** The agent ends in good order, and its jobs with it: nothing is left behind. */
@@ -156,14 +180,16 @@ export class LocalJobs implements JobRuntime {
     const state = await folder.state()
     const over = state?.endedAt != null
     const lost = !over && !lives
+    if (lost) this.endLost(name, folder)
+    const ending = lost && this.lost.get(name) !== 'gone'
     const cause = lost ? 'lost' : (state?.cause ?? null)
     const reason = lost ? 'Its supervisor was killed; nobody knows how it went.' : (state?.reason ?? null)
-    const ended = over || lost
+    const ended = over || (lost && !ending)
     return {
       ...facts,
       name,
       uid: owner.uid,
-      phase: ended ? 'ended' : !state ? 'starting' : folder.endOrder() ? 'stopping' : 'running',
+      phase: ended ? 'ended' : !state ? 'starting' : ending || folder.endOrder() ? 'stopping' : 'running',
       ...(ended && {
         outcome: cause === 'canceled' ? 'canceled' : state?.cause === 'exit' && state.exitCode === 0 ? 'succeeded' : 'failed',
       }),
@@ -179,6 +205,15 @@ export class LocalJobs implements JobRuntime {
     }
   }
 
+  private endLost(name: string, folder: JobFolder): void {
+    if (this.lost.has(name)) return
+    this.lost.set(name, 'ending')
+    void endLeftovers(name, folder.home).then(() => {
+      if (this.lost.has(name)) this.lost.set(name, 'gone')
+      this.wake()
+    })
+  }
+
   private async begin(attempt: JobAttempt): Promise<void> {
     await this.opened
     const { spec } = attempt
@@ -189,12 +224,13 @@ export class LocalJobs implements JobRuntime {
     const { job, attempt: number, timeoutMs, graceMs } = attempt
     await folder.make({ job, attempt: number, type: spec.type })
     const home = await this.machine.folders.takeAt(folder.home)
-    const room = await this.machine.jobRoom(folder.place, home)
-    await writeEntry(join(room.scratch, 'entry.sh'), spec, attempt.secrets, room.ownUid)
-    const run = ['/bin/sh', join(room.inside.scratch, 'entry.sh'), room.inside.home, ...spec.command, ...(spec.args ?? [])]
+    const mark = { [jobMark]: attempt.name }
+    const room = await this.machine.jobRoom(folder.place, home, mark)
+    await writeEntry(join(room.scratch, entryFile), spec, attempt.secrets, room.ownUid)
+    const run = ['/bin/sh', join(room.inside.scratch, entryFile), room.inside.home, ...spec.command, ...(spec.args ?? [])]
     const order: SupervisorOrder = {
       command: ['/bin/sh', '-c', 'exec "$@" 2>&1', 'job', ...room.command(run)],
-      env: this.machine.outerEnv,
+      env: { ...this.machine.outerEnv, ...mark },
       walls: room.walls,
       ownUid: room.ownUid,
       timeoutMs,
@@ -233,17 +269,6 @@ export class LocalJobs implements JobRuntime {
   private wake(): void {
     for (const wake of [...this.watchers]) wake()
   }
-}
-
-/** Variables go by a file that the job's own shell reads and removes: arguments can be seen by everybody on the machine. */
-async function writeEntry(path: string, spec: RunSpec, secrets: Record<string, string>, uid: number | null): Promise<void> {
-  const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`
-  const given = Object.entries(spec.secret_env).map(([name, secret]): [string, string] => [name, secrets[secret] ?? ''])
-  const lines = [...Object.entries(spec.env), ...given].map(([name, value]) => `export ${name}=${quoted(value)}`)
-  const folder = spec.working_dir ? quoted(spec.working_dir) : '"$home"'
-  const script = ['rm -f -- "$0"', 'home=$1', 'shift', ...lines, `cd -- ${folder} || exit 126`, 'unset home', 'exec "$@"', '']
-  await writeFile(path, script.join('\n'), { mode: 0o600 })
-  if (uid !== null) await chown(path, uid, uid)
 }
 
 /** Resolves once a supervisor has it for good, whoever started that one. */

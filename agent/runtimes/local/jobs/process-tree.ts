@@ -16,6 +16,12 @@ export function killAll(pid: number, walls: 'bubblewrap' | 'plain', ownUid: numb
   send(pid, 'SIGKILL')
 }
 
+/** The first process of the sandbox that this supervisor keeps (behind plain walls: the job's own); null: there is none yet. */
+export function firstInside(supervisor: number): number | null {
+  const [outside] = childrenOf(supervisor)
+  return outside === undefined ? null : (childrenOf(outside)[0] ?? null)
+}
+
 function send(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal)
@@ -24,7 +30,7 @@ function send(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-function childrenOf(pid: number): number[] {
+export function childrenOf(pid: number): number[] {
   try {
     const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
     return text.split(' ').filter(Boolean).map(Number)
