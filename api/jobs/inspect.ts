@@ -10,10 +10,10 @@ import { jobFields } from './schema.ts'
 import { BuildFields } from './specs/build.ts'
 import { waitUntilOver } from './wait.ts'
 
-const InspectCreate = z
+export const InspectCreate = z
   .strictObject({ git: BuildFields.git, dockerfile: BuildFields.dockerfile, cluster: jobFields.cluster })
   .openapi('InspectCreate')
-const Inspection = z
+export const Inspection = z
   .object({
     object: z.literal('inspection'),
     job: z.string(),

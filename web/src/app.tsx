@@ -1,13 +1,14 @@
 /** Who is here, and which page they are on. */
 import { Component, lazy, type ReactNode, Suspense, useEffect } from 'react'
+import type { Me } from './api/contract.ts'
 import type { AppParts } from './app-context.tsx'
-import { AppProvider } from './app-context.tsx'
+import { AppProvider, allows } from './app-context.tsx'
 import { useStore } from './live/observable.ts'
 import { LoginPage } from './pages/login/login-page.tsx'
-import { ChunkMissing, findPage } from './pages.tsx'
+import { ChunkMissing, findPage, pages, scopeOf } from './pages.tsx'
 import { Button } from './parts/button.tsx'
 import { PortholeMark } from './parts/porthole-art.tsx'
-import { EmptyState, Skeleton } from './parts/states.tsx'
+import { EmptyState, NotAllowed, Skeleton } from './parts/states.tsx'
 import { Link } from './router.tsx'
 import { Shell } from './shell/shell.tsx'
 import type { createTheme } from './shell/theme.ts'
@@ -87,6 +88,7 @@ function Shelled({ parts, theme }: Pick<AppProps, 'parts' | 'theme'>) {
     return () => stop.abort()
   }, [parts.live])
   if (account.phase !== 'in') return null
+  const needs = found && scopeOf(found.page)
 
   async function signOut() {
     await parts.api.logout().catch(error => parts.toasts.failed('Sign-out failed', error))
@@ -95,7 +97,9 @@ function Shelled({ parts, theme }: Pick<AppProps, 'parts' | 'theme'>) {
   return (
     <Shell me={account.me} page={found?.page ?? null} theme={theme} onSignOut={() => void signOut()}>
       <Bulkhead key={path}>
-        {found ? (
+        {found && needs && !allows(account.me, needs) ? (
+          <NotAllowed scope={needs} action={<Elsewhere me={account.me} />} />
+        ) : found ? (
           <Suspense fallback={<Opening />}>
             <found.page.body key={path} id={found.id} me={account.me} />
           </Suspense>
@@ -105,6 +109,12 @@ function Shelled({ parts, theme }: Pick<AppProps, 'parts' | 'theme'>) {
       </Bulkhead>
     </Shell>
   )
+}
+
+/** The first page that this token may see. */
+function Elsewhere({ me }: { me: Me }) {
+  const open = pages.find(one => one.nav && (one.nav.scope === 'token' || allows(me, one.nav.scope)))
+  return open?.nav && <Link to={open.path}>{`To ${open.nav.label.toLowerCase()}`}</Link>
 }
 
 /** While a page's code is on its way: usually too short to be seen. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { findPage, pages } from './pages.tsx'
+import { findPage, pages, scopeOf } from './pages.tsx'
 
 test.each([
   ['/', '/sessions', ''],
@@ -13,6 +13,8 @@ test.each([
   ['/tokens', '/tokens', ''],
   ['/audit', '/audit', ''],
   ['/projects', '/projects', ''],
+  ['/pools', '/pools', ''],
+  ['/webhooks', '/webhooks', ''],
 ])('%s is %s', (path, page, id) => {
   const found = findPage(path)
   expect([found?.page.path, found?.id]).toEqual([page, id])
@@ -26,4 +28,16 @@ test('every entry has its own address, and belongs to one that is in the navigat
   expect(new Set(pages.map(page => page.path)).size).toBe(pages.length)
   const shown = new Set(pages.filter(page => page.nav).map(page => page.path))
   for (const page of pages) expect(shown.has((page.under ?? page.path) as never), page.path).toBe(true)
+})
+
+test.each([
+  ['/sessions/ses_1', 'sessions:read'],
+  ['/terminals/trm_1', 'sessions:read'],
+  ['/jobs/job_1', 'jobs:read'],
+  ['/secrets', 'jobs:read'],
+  ['/pools', 'clusters:read'],
+  ['/projects', null],
+])('%s needs %s', (path, scope) => {
+  const found = findPage(path)
+  expect(found && scopeOf(found.page)).toBe(scope)
 })

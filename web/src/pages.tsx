@@ -17,7 +17,7 @@ export interface NavPlace {
   icon: IconName
   /** Shown to tokens with this scope; `token`: to all. */
   scope: Scope | 'token'
-  group: 'work' | 'house'
+  group: 'work' | 'builds' | 'house'
   /** Has a place of its own at phone width; the others are in the menu there. */
   lead?: true
 }
@@ -96,10 +96,34 @@ export const pages: readonly PageEntry[] = [
     load: async () => (await import('./pages/volumes/volumes-page.tsx')).VolumesPage,
   }),
   page({
+    path: '/registries',
+    title: 'Registries',
+    nav: { label: 'Registries', icon: 'registries', scope: 'jobs:read', group: 'builds' },
+    load: async () => (await import('./pages/registries/registries-page.tsx')).RegistriesPage,
+  }),
+  page({
+    path: '/secrets',
+    title: 'Secrets',
+    nav: { label: 'Secrets', icon: 'secrets', scope: 'jobs:read', group: 'builds' },
+    load: async () => (await import('./pages/secrets/secrets-page.tsx')).SecretsPage,
+  }),
+  page({
+    path: '/webhooks',
+    title: 'Webhooks',
+    nav: { label: 'Webhooks', icon: 'webhooks', scope: 'jobs:read', group: 'builds' },
+    load: async () => (await import('./pages/webhooks/webhooks-page.tsx')).WebhooksPage,
+  }),
+  page({
     path: '/clusters',
     title: 'Clusters',
     nav: { label: 'Clusters', icon: 'clusters', scope: 'clusters:read', group: 'house', lead: true },
     load: async () => (await import('./pages/clusters/clusters-page.tsx')).ClustersPage,
+  }),
+  page({
+    path: '/pools',
+    title: 'Pools',
+    nav: { label: 'Pools', icon: 'pools', scope: 'clusters:read', group: 'house' },
+    load: async () => (await import('./pages/pools/pools-page.tsx')).PoolsPage,
   }),
   page({
     path: '/tokens',
@@ -133,6 +157,12 @@ export function findPage(path: string): { page: PageEntry; id: string } | null {
     return { page, id: at === -1 ? '' : decode(steps[at] ?? '') }
   }
   return null
+}
+
+/** Without it, a page can only say that it cannot be seen; null: any token will do. */
+export function scopeOf(page: PageEntry): Scope | null {
+  const place = page.nav ?? pages.find(one => one.path === page.under)?.nav
+  return !place || place.scope === 'token' ? null : place.scope
 }
 
 function decode(step: string): string {

@@ -11,6 +11,10 @@ import { type FakeApi, startFakeApi } from './fake-api.ts'
 import { plainPicture } from './rfb-double.ts'
 import { sampleState } from './sample-state.ts'
 
+// A person's whole way through a page in one test, on machines that may be many times slower than this one.
+vi.setConfig({ testTimeout: 150_000, hookTimeout: 150_000 })
+const patience = 60_000
+
 export const teal = [20, 140, 130] as const
 
 export interface BuiltDashboard {
@@ -51,6 +55,7 @@ export async function openDashboard({ browser, dist }: BuiltDashboard): Promise<
     if (session.status === 'running') state.pictures.set(id, plainPicture(640, 400, teal))
   const api = await startFakeApi(state, dist)
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 } })
+  context.setDefaultTimeout(patience)
   const page = await context.newPage()
   const complaints: string[] = []
   page.on('pageerror', error => complaints.push(String(error)))
@@ -74,7 +79,7 @@ export async function openDashboard({ browser, dist }: BuiltDashboard): Promise<
 }
 
 /** Waits for what a check says; the machine may be slow, the page is not. */
-export const soon = (check: () => unknown) => vi.waitFor(check, { timeout: 15_000, interval: 50 })
+export const soon = (check: () => unknown) => vi.waitFor(check, { timeout: patience, interval: 50 })
 
 /** The colour in the middle of the live screen, as the eye would see it. */
 export async function colourOf(page: Page, selector: string): Promise<number[]> {

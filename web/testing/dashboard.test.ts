@@ -86,7 +86,7 @@ test('after a gap in the events the list is fetched anew, and a banner says so m
   await page.getByText('What you see may be old').waitFor()
   api.state.sessions.delete('ses_01a')
   api.cut(false)
-  await card('checkout-test').waitFor({ state: 'detached', timeout: 20_000 })
+  await card('checkout-test').waitFor({ state: 'detached' })
   await page.getByText('What you see may be old').waitFor({ state: 'detached' })
 })
 

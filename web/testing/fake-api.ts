@@ -23,6 +23,8 @@ import type {
   Volume,
 } from '../src/api/contract.ts'
 import { type Body, empty, image, json, list, problem, readBody } from './answers.ts'
+import { type BuildsState, fakeBuilds } from './fake-builds.ts'
+import { fakeFiles } from './fake-files.ts'
 import { type FakeJobs, fakeJobs } from './fake-jobs.ts'
 import { fakeLinks } from './fake-links.ts'
 import { fakeTenants } from './fake-tenants.ts'
@@ -49,6 +51,9 @@ export interface FakeState {
   archives: Map<string, Buffer>
   /** By secret. */
   links: Map<string, Link>
+  builds: BuildsState
+  /** Of all sessions, by path below home; folders end with `/`. */
+  files: Map<string, Buffer>
 }
 
 export interface FakeApi {
@@ -118,6 +123,8 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
   const volumes = fakeVolumes(state, nextId)
   const viewers = fakeViewers({ state, screens, tellSession: session => tellSession(session) })
   const terminals = fakeTerminals(tickets, nextId)
+  const files = fakeFiles(state)
+  const builds = fakeBuilds(state.builds, nextId)
   const links = fakeLinks({ state, screens, tickets, nextId })
 
   function tell(type: string, more: Partial<LiveEvent>): void {
@@ -149,6 +156,8 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
     const [, , kind = '', id = '', verb = '', part = ''] = url.pathname.split('/')
     // An archive is no JSON.
     if (kind === 'volumes' && /porthole=yes/.test(request.headers.cookie ?? '')) return volumes(request, id, verb, response)
+    if (kind === 'sessions' && verb === 'files' && /porthole=yes/.test(request.headers.cookie ?? ''))
+      return files(request, id, url.pathname, response)
     const body = await readBody(request)
     if (url.pathname === '/v1/auth/login') {
       if (body.token !== secret) return problem(response, 401, 'unauthorized')
@@ -172,6 +181,11 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
     if (kind === 'terminals') return terminals.answer(request.method ?? 'GET', id, verb, url, body, response)
     if (kind === 'clusters') return clusters(request.method ?? 'GET', id, verb, body, response)
     if (kind === 'tokens') return tenants.tokens(request.method ?? 'GET', id, verb, url, body, response)
+    if (kind === 'jobs' && id === 'inspect') return builds.inspect(response)
+    if (kind === 'pools') return builds.pools(request.method ?? 'GET', id, body, response)
+    if (kind === 'registries') return builds.registries(request.method ?? 'GET', id, verb, body, response)
+    if (kind === 'secrets') return builds.secrets(request.method ?? 'GET', id, body, response)
+    if (kind === 'webhooks') return builds.webhooks(request, id, body, response)
     if (kind === 'jobs') return jobs.answer(request, url, id, verb, body, response)
     if (kind === 'projects') return tenants.projects(request.method ?? 'GET', id, url, body, response)
     if (kind === 'audit') return tenants.audit(url, request.headers.accept ?? '', response)

@@ -42,9 +42,11 @@ export function fakeJobs({ state, nextId, tell }: Parts) {
     if (!id && method === 'GET') {
       const status = url.searchParams.get('status')
       const type = url.searchParams.get('type')
+      const [label, value] = (url.searchParams.get('labels') ?? '').split('=')
       const all = [...state.jobs.values()]
         .filter(one => !status || ended.has(one.status) === (status === 'ended'))
         .filter(one => !type || one.type === type)
+        .filter(one => !label || one.labels[label] === value)
         .sort((a, b) => (a.created_at < b.created_at ? 1 : -1))
       return json(response, 200, list(all))
     }

@@ -52,7 +52,7 @@ test('a log is followed in its colours, through a cut, with nothing twice', asyn
   await lines().getByText('before the cut').waitFor()
   dashboard.api.jobs.cut('job_01run')
   dashboard.api.jobs.write('job_01run', 'while it was cut\n')
-  await lines().getByText('while it was cut').waitFor({ timeout: 20_000 })
+  await lines().getByText('while it was cut').waitFor()
   expect(await lines().getByText('before the cut').count()).toBe(1)
   dashboard.api.jobs.write('job_01run', 'unfinished <b>line</b>')
   await log().getByText('unfinished <b>line</b>').waitFor()

@@ -103,6 +103,30 @@ export function sampleJobs(now: number): Job[] {
       ],
       result: { diff: '--- Deployment/shop\n+++ Deployment/shop\n   spec:\n-    replicas: 2\n+    replicas: 3\n     selector:' },
     }),
+    sampleJob(now, {
+      id: 'job_08hook',
+      type: 'build',
+      created_at: at(-5_400),
+      labels: { webhook: 'hok_01shop', branch: 'main' },
+      spec: {
+        action: 'build',
+        source: { url: 'https://git.example/storefront/shop.git', ref: '4c1f0e29ab37d1c07d0b5a4f6e1c2d3b4a5f6071' },
+        image: 'registry.example.com/storefront/shop',
+      },
+    }),
+    sampleJob(now, {
+      id: 'job_09hook',
+      type: 'build',
+      status: 'failed',
+      exit_code: 1,
+      created_at: at(-190_000),
+      status_reason: 'Dockerfile:14: npm ci ended with code 1.',
+      labels: { webhook: 'hok_01shop', branch: 'release-1.4' },
+      spec: {
+        action: 'build',
+        source: { url: 'https://git.example/storefront/shop.git', ref: '07d0b5a4f6e1c2d3b4a5f60718293a4b53f2a91c' },
+      },
+    }),
   ]
 }
 

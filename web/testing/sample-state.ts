@@ -2,6 +2,8 @@
 import type { PNG } from 'pngjs'
 import type { Cluster, Link, Me, Session, Template, Volume } from '../src/api/contract.ts'
 import type { FakeState } from './fake-api.ts'
+import { sampleBuilds } from './fake-builds.ts'
+import { sampleFiles } from './fake-files.ts'
 import { sampleJobLog, sampleJobs } from './sample-jobs.ts'
 import { sampleAudit, sampleProjects, sampleTokens } from './sample-tenants.ts'
 
@@ -375,6 +377,8 @@ export function sampleState(now: number, pictures: readonly PNG[] = []): FakeSta
     ),
     logs: new Map([['ses_01a', sampleLog()]]),
     links: new Map(sampleLinks(now)),
+    builds: sampleBuilds(now),
+    files: sampleFiles(),
     volumes: new Map(sampleVolumes(now).map(one => [one.id, one])),
     archives: new Map(),
     jobs: new Map(sampleJobs(now).map(one => [one.id, one])),

@@ -250,8 +250,59 @@ const scenes: readonly Scene[] = [
     act: async page => page.locator('.audit-open').nth(1).click(),
   },
   { name: 'audit-nothing', path: '/audit?actor=nobody' },
+  { name: 'session-files', path: '/sessions/ses_01a', act: tab('Files') },
+  {
+    name: 'job-new-build',
+    path: '/jobs',
+    act: async page => {
+      await press('New job')(page)
+      await page.locator('label', { hasText: 'Build' }).click()
+      await page.getByLabel('Repository').fill('https://git.example/storefront/shop.git')
+      await press('Look at it')(page)
+      await page.getByText('3 branches').waitFor()
+    },
+  },
+  { name: 'pools', path: '/pools' },
+  { name: 'pools-empty', path: '/pools', before: api => api.state.builds.pools.clear() },
+  { name: 'pools-loading', path: '/pools', before: api => api.faults.set('GET /v1/pools', 'hang') },
+  { name: 'pools-failed', path: '/pools', before: api => api.faults.set('GET /v1/pools', { status: 500 }) },
+  { name: 'pool-new', path: '/pools', act: press('New pool') },
+  {
+    name: 'registries',
+    path: '/registries',
+    before: api => Object.assign(api.state.builds.trial, { ok: false, detail: '401 Unauthorized: wrong user name or password.' }),
+    act: async page => {
+      await page.getByRole('button', { name: 'Actions for registry.example.com' }).click()
+      await page.getByRole('menuitem', { name: 'Try the login' }).click()
+    },
+  },
+  { name: 'registries-empty', path: '/registries', before: api => api.state.builds.registries.clear() },
+  { name: 'registry-new', path: '/registries', act: press('Add a login') },
+  { name: 'secrets', path: '/secrets' },
+  { name: 'secret-new', path: '/secrets', act: press('New secret') },
+  { name: 'webhooks', path: '/webhooks' },
+  { name: 'webhooks-empty', path: '/webhooks', before: api => api.state.builds.webhooks.clear() },
+  { name: 'webhook-look', path: '/webhooks', act: press('shop, production') },
+  { name: 'webhook-new', path: '/webhooks', act: press('New webhook') },
+  {
+    name: 'webhook-secret',
+    path: '/webhooks',
+    act: async page => {
+      await press('New webhook')(page)
+      await page.getByLabel('Repository').fill('https://git.example/storefront/shop.git')
+      await press('Make the hook')(page)
+    },
+  },
+  { name: 'few-scopes', path: '/', before: api => few(api, ['jobs:read']) },
+  { name: 'few-scopes-session', path: '/sessions/ses_01a', before: api => few(api, ['sessions:read']) },
+  { name: 'few-scopes-tokens', path: '/tokens', before: api => few(api, ['sessions:read', 'jobs:read']) },
   { name: 'not-found', path: '/nowhere' },
 ]
+
+function few(api: FakeApi, scopes: FakeApi['state']['me']['scopes']): void {
+  const { me } = api.state
+  api.state.me = { ...me, scopes, token: { ...me.token, scopes } }
+}
 
 function many(api: FakeApi, count: number): void {
   for (let index = 0; index < count; index++) {

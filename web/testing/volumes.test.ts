@@ -1,8 +1,8 @@
-/** Volumes: made, taken out, put back, removed, and given to a session. */
+/** Files: volumes made, taken out, put back, removed and given to a session; the home of a session that runs. */
 import { readFile } from 'node:fs/promises'
 import type { Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { type BuiltDashboard, buildDashboard, type OpenDashboard, openDashboard } from './built-dashboard.ts'
+import { type BuiltDashboard, buildDashboard, type OpenDashboard, openDashboard, soon } from './built-dashboard.ts'
 
 let built: BuiltDashboard
 let dashboard: OpenDashboard
@@ -92,4 +92,60 @@ test('a new one is made and given to a session', async () => {
   const asked = page.waitForRequest(request => request.method() === 'POST' && request.url().endsWith('/v1/sessions'))
   await page.getByRole('button', { name: 'Start', exact: true }).click()
   expect((await asked).postDataJSON().volume).toMatch(/^vol_/)
+})
+
+// ---- the home of a session that runs ----
+
+const openFiles = async () => {
+  await dashboard.open('/sessions/ses_01a')
+  await page.getByRole('tab', { name: 'Files' }).click()
+}
+const names = () => page.locator('.files-name > :first-child').allTextContents()
+
+test('folders are walked through, and a file comes out as it is', async () => {
+  await openFiles()
+  await soon(async () => expect(await names()).toEqual(['Downloads', 'notes.txt']))
+  await page.getByRole('button', { name: 'Show 2 dotfiles' }).click()
+  await soon(async () => expect(await names()).toEqual(['.config', 'Downloads', '.profile', 'notes.txt']))
+  await page.getByRole('button', { name: 'Downloads', exact: true }).click()
+  await soon(async () => expect(await names()).toEqual(['invoice 2026-118.pdf', 'prices.csv']))
+  const [file] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('link', { name: 'invoice 2026-118.pdf' }).click(),
+  ])
+  expect(file.suggestedFilename()).toBe('invoice 2026-118.pdf')
+  expect((await readFile(await file.path())).length).toBe(48_213)
+  await page.getByRole('button', { name: 'Home', exact: true }).click()
+  await page.getByRole('link', { name: 'notes.txt' }).waitFor()
+})
+
+test('files go in where one is, with whatever name they have, and go for good', async () => {
+  await openFiles()
+  await page.getByRole('button', { name: 'Downloads', exact: true }).click()
+  await page.getByRole('link', { name: 'prices.csv' }).waitFor()
+  const name = '<img src=x onerror=alert(1)> ñ#%?.txt'
+  await page.getByLabel('Files to put here').setInputFiles([
+    { name, mimeType: 'text/plain', buffer: Buffer.from('one') },
+    { name: 'two.bin', mimeType: 'application/octet-stream', buffer: Buffer.from([0, 255, 10]) },
+  ])
+  await page.getByText('2 files put into Downloads.').waitFor()
+  await page.getByRole('link', { name }).waitFor()
+  expect(dashboard.api.state.files.get(`Downloads/${name}`)?.toString()).toBe('one')
+  expect([...(dashboard.api.state.files.get('Downloads/two.bin') ?? [])]).toEqual([0, 255, 10])
+  await page.getByRole('button', { name: 'Remove two.bin' }).click()
+  await page.getByRole('button', { name: 'Remove', exact: true }).click()
+  await page.getByRole('link', { name: 'two.bin' }).waitFor({ state: 'detached' })
+  expect(dashboard.api.state.files.has('Downloads/two.bin')).toBe(false)
+})
+
+test('a folder that cannot be read says why, and the way back stays', async () => {
+  await openFiles()
+  dashboard.api.faults.set('GET /v1/sessions/ses_01a/files/Downloads', {
+    status: 503,
+    body: { detail: 'The cluster is offline.' },
+  })
+  await page.getByRole('button', { name: 'Downloads', exact: true }).click()
+  await page.getByText('The cluster is offline.').waitFor()
+  await page.getByRole('button', { name: 'Home', exact: true }).click()
+  await page.getByRole('link', { name: 'notes.txt' }).waitFor()
 })

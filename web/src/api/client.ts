@@ -1,8 +1,11 @@
 /** Every call the dashboard makes, one file per resource beside this one where there are many. */
+import { buildCalls } from './builds.ts'
 import type { Cluster, CreateSession, List, LiveEvent, Me, Recording, Scheduling, Session, Template, Ticket } from './contract.ts'
+import { fileCalls } from './files.ts'
 import { type ClientParts, createHttp } from './http.ts'
 import { jobCalls } from './jobs.ts'
 import { linkCalls } from './links.ts'
+import { poolCalls } from './pools.ts'
 import { tenantCalls } from './tenants.ts'
 import { terminalCalls } from './terminals.ts'
 import { viewerCalls } from './viewers.ts'
@@ -26,6 +29,9 @@ export function createApi(parts: ClientParts) {
   return {
     ...jobCalls(http),
     ...linkCalls(http),
+    ...buildCalls(http),
+    ...fileCalls(http),
+    ...poolCalls(http),
     ...tenantCalls(http),
     ...viewerCalls(http),
     ...volumeCalls(http),

@@ -6,6 +6,7 @@ import type { z } from 'zod'
 import type { AuditRecord as ApiAuditRecord } from '../../../api/audit/routes.ts'
 import type { Me as ApiMe } from '../../../api/auth/schema.ts'
 import type { Cluster as ApiCluster, Enrollment as ApiEnrollment } from '../../../api/clusters/schema.ts'
+import type { InspectCreate as ApiInspectCreate, Inspection as ApiInspection } from '../../../api/jobs/inspect.ts'
 import type { Job as ApiJob, JobCreate as ApiJobCreate, JobWithAttempts as ApiJobWithAttempts } from '../../../api/jobs/schema.ts'
 import type {
   Link as ApiLink,
@@ -13,12 +14,19 @@ import type {
   LinkWithUrl as ApiLinkWithUrl,
   SharedSession as ApiSharedSession,
 } from '../../../api/links/schema.ts'
+import type { Pool as ApiPool, PoolCreate as ApiPoolCreate, PoolPatch as ApiPoolPatch } from '../../../api/pools/schema.ts'
 import type {
   Project as ApiProject,
   ProjectCreate as ApiProjectCreate,
   ProjectPatch as ApiProjectPatch,
 } from '../../../api/projects/schema.ts'
 import type { Recording as ApiRecording } from '../../../api/recordings/routes.ts'
+import type {
+  Registry as ApiRegistry,
+  RegistryCreate as ApiRegistryCreate,
+  RegistryTest as ApiRegistryTest,
+} from '../../../api/registries/schema.ts'
+import type { Secret as ApiSecret, SecretCreate as ApiSecretCreate } from '../../../api/secrets/schema.ts'
 import type { Session as ApiSession, SessionCreate } from '../../../api/sessions/schema.ts'
 import type { Template as ApiTemplate } from '../../../api/templates/schema.ts'
 import type { Terminal as ApiTerminal, TerminalCreate as ApiTerminalCreate } from '../../../api/terminals/schema.ts'
@@ -30,6 +38,11 @@ import type {
   ViewerList as ApiViewerList,
 } from '../../../api/viewers/schema.ts'
 import type { Volume as ApiVolume, VolumeCreate as ApiVolumeCreate } from '../../../api/volumes/schema.ts'
+import type {
+  Webhook as ApiWebhook,
+  WebhookCreate as ApiWebhookCreate,
+  WebhookWithSecret as ApiWebhookWithSecret,
+} from '../../../api/webhooks/schema.ts'
 
 export type Session = ApiSession
 export type SessionStatus = Session['status']
@@ -66,6 +79,24 @@ export type JobStatus = Job['status']
 export type JobWithAttempts = ApiJobWithAttempts
 export type JobCreate = z.input<typeof ApiJobCreate>
 
+export type Inspection = z.infer<typeof ApiInspection>
+export type InspectCreate = z.input<typeof ApiInspectCreate>
+
+export type Pool = ApiPool
+export type PoolCreate = z.input<typeof ApiPoolCreate>
+export type PoolPatch = ApiPoolPatch
+
+/** Of logins and secrets, only the names come back. */
+export type Registry = ApiRegistry
+export type RegistryCreate = z.input<typeof ApiRegistryCreate>
+export type RegistryTest = z.infer<typeof ApiRegistryTest>
+export type Secret = ApiSecret
+export type SecretCreate = z.input<typeof ApiSecretCreate>
+
+export type Webhook = z.infer<typeof ApiWebhook>
+export type WebhookCreate = z.input<typeof ApiWebhookCreate>
+export type WebhookWithSecret = z.infer<typeof ApiWebhookWithSecret>
+
 /** Somebody who has a screen open. */
 export type Viewer = z.infer<typeof ApiViewer>
 export type Control = z.infer<typeof ApiControl>
@@ -73,6 +104,14 @@ export type ControlChange = ApiControlChange
 export type ViewerList = z.infer<typeof ApiViewerList>
 export type Terminal = ApiTerminal
 export type TerminalCreate = z.input<typeof ApiTerminalCreate>
+
+/** What is in a folder of a session: its host program tells (docker/host/HOST.md). */
+export interface FileEntry {
+  name: string
+  type: 'file' | 'folder' | 'link' | 'other'
+  size: number
+  modified_at: string
+}
 
 export interface Ticket {
   ticket: string

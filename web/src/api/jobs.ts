@@ -7,6 +7,8 @@ export interface JobFilter {
   status?: string
   type?: string
   cluster?: string
+  /** `key=value,key2=value2`: all must match. */
+  labels?: string
 }
 
 export function jobCalls({ send, json, maybe }: Http) {

@@ -107,6 +107,15 @@ test('a 401 ends it and says so', async () => {
   expect(link.calls).toHaveLength(1)
 })
 
+test('a 403 ends it without ado: this token may not hear of anything', async () => {
+  const link = open({ onSignedOut: () => expect.unreachable() })
+  const first = await link.call(0)
+  first.answer(new Response('{}', { status: 403 }))
+  await link.stream.done
+  expect(link.states.at(-1)).toEqual({ phase: 'deaf' })
+  expect(link.calls).toHaveLength(1)
+})
+
 test('silence is a dead connection', async () => {
   const link = open({ silenceMs: 20 })
   const first = await link.call(0)

@@ -12,6 +12,8 @@ export type LinkState =
   | { phase: 'live'; since: number }
   | { phase: 'waiting'; attempt: number; retryAt: number }
   | { phase: 'closed' }
+  /** This token may not hear of anything: pages work, and are loaded anew by hand. */
+  | { phase: 'deaf' }
 
 export interface EventStreamParts {
   url: string
@@ -39,7 +41,7 @@ export function openEventStream(parts: EventStreamParts): EventStream {
   let lastEventId: string | null = null
   let skipWait: () => void = () => {}
 
-  async function connectOnce(): Promise<'signed-out' | 'served' | 'refused'> {
+  async function connectOnce(): Promise<'signed-out' | 'deaf' | 'served' | 'refused'> {
     const own = new AbortController()
     const cancel = AbortSignal.any([signal, own.signal])
     let watchdog = setTimeout(() => own.abort(), silenceMs)
@@ -49,6 +51,7 @@ export function openEventStream(parts: EventStreamParts): EventStream {
       if (lastEventId) headers['last-event-id'] = lastEventId
       const response = await parts.fetch(parts.url, { headers, credentials: 'same-origin', cache: 'no-store', signal: cancel })
       if (response.status === 401) return 'signed-out'
+      if (response.status === 403) return 'deaf'
       if (!response.ok || !response.body) {
         await response.body?.cancel()
         // The id may have fallen out of the server's memory: begin anew rather than ask for it for ever.
@@ -102,6 +105,7 @@ export function openEventStream(parts: EventStreamParts): EventStream {
         parts.onSignedOut()
         break
       }
+      if (outcome === 'deaf') return parts.onState({ phase: 'deaf' })
       if (outcome === 'served' && now() - began > 10_000) attempt = 1
       const delay = backoffDelay(attempt, random, eventBackoff)
       parts.onState({ phase: 'waiting', attempt, retryAt: now() + delay })

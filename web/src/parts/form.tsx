@@ -98,19 +98,22 @@ export function Switch({
   label,
   hint,
   on,
+  disabled = false,
   onSwitch,
 }: {
   label: string
   hint?: string
   on: boolean
+  disabled?: boolean
   onSwitch: (on: boolean) => void
 }) {
   return (
-    <label className="switch">
+    <label className="switch" data-off={disabled || undefined}>
       <input
         type="checkbox"
         role="switch"
         checked={on}
+        disabled={disabled}
         aria-checked={on}
         onChange={event => onSwitch(event.currentTarget.checked)}
       />

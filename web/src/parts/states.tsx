@@ -25,7 +25,26 @@ export function EmptyState({
   )
 }
 
+/** Honest where a token may not look: nothing is broken, and trying again changes nothing. */
+export function NotAllowed({ scope, words, action }: { scope?: string | undefined; words?: string; action?: ReactNode }) {
+  return (
+    <EmptyState weather="fog" title="Your token may not see this" action={action}>
+      {scope ? (
+        <>
+          It lacks the scope <code>{scope}</code>. Whoever gave it to you can give you one that has it.
+        </>
+      ) : (
+        words
+      )}
+    </EmptyState>
+  )
+}
+
 export function FailedState({ error, onRetry }: { error: Error; onRetry: () => void }) {
+  if (error instanceof ApiError && error.status === 403) {
+    // Of other refusals than of a scope, the API's own words are all there is.
+    return <NotAllowed scope={/lacks the scope ([a-z]+(?::[a-z]+)?)/.exec(error.message)?.[1]} words={error.message} />
+  }
   const offline = error instanceof ApiError && error.code === 'offline'
   const requestId = error instanceof ApiError ? error.requestId : null
   return (

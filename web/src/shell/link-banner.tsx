@@ -55,9 +55,19 @@ function useOnline(): boolean {
 export function LinkWord() {
   const { live } = useApp()
   const phase = useStore(live.link, state => state.phase)
-  const words = { live: 'Live', connecting: 'Connecting', waiting: 'Reconnecting', closed: 'Not connected' } as const
+  const words = {
+    live: 'Live',
+    connecting: 'Connecting',
+    waiting: 'Reconnecting',
+    closed: 'Not connected',
+    deaf: 'No live updates',
+  } as const
   return (
-    <span className="link-word" data-phase={phase}>
+    <span
+      className="link-word"
+      data-phase={phase}
+      title={phase === 'deaf' ? 'Your token may not follow events: reload the page to see what is new.' : undefined}
+    >
       <span className="link-dot" aria-hidden="true" />
       {words[phase]}
     </span>

@@ -11,7 +11,7 @@ import { Link } from '../router.tsx'
 import { LinkBanner, LinkWord } from './link-banner.tsx'
 import type { createTheme } from './theme.ts'
 
-const groups: readonly NavPlace['group'][] = ['work', 'house']
+const groups: readonly NavPlace['group'][] = ['work', 'builds', 'house']
 
 interface ShellProps {
   me: Me

@@ -1,6 +1,7 @@
 /** How a job is spoken of. One place, total over every status and cause. */
 import type { Job, JobStatus } from '../../api/contract.ts'
 import { ordinal } from '../../format/quantity.ts'
+import { shortRepository } from '../../format/repository.ts'
 import { safeLine } from '../../format/safe-text.ts'
 import type { Tone } from '../../format/session-words.ts'
 import { lap } from '../../format/time.ts'
@@ -31,7 +32,9 @@ export const typeWord = (type: string) => types[type] ?? type
 export function jobTitle(job: Pick<Job, 'name' | 'id' | 'type' | 'spec'>): string {
   const named = job.name && safeLine(job.name)
   if (named) return named
-  const command = job.spec.command
+  const { command, source } = job.spec
+  if (source && typeof source === 'object' && 'url' in source && typeof source.url === 'string')
+    return safeLine(shortRepository(source.url)).slice(0, 80)
   const first = Array.isArray(command) ? (command[0] === '/bin/sh' ? command[2] : command.join(' ')) : job.spec.image
   return typeof first === 'string' && first ? safeLine(first).slice(0, 80) : job.id
 }

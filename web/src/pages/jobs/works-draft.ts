@@ -16,6 +16,7 @@ export interface WorksDraft {
   url: string
   ref: string
   dockerfile: string
+  target: string
   image: string
   tags: string
   args: string
@@ -32,6 +33,7 @@ export const emptyWorks: WorksDraft = {
   url: '',
   ref: '',
   dockerfile: '',
+  target: '',
   image: '',
   tags: '',
   args: '',
@@ -73,6 +75,7 @@ export function workRequest(type: WorkType, draft: WorksDraft, dryRun: boolean):
       type,
       git: { url: text('url'), ...some('ref', text('ref')), ...some('secret', text('secret')) },
       ...some('dockerfile', text('dockerfile')),
+      ...some('target', text('target')),
       ...some('image', text('image')),
       ...(tags.length > 0 ? { tags } : {}),
       ...(Object.keys(buildArgs).length > 0 ? { build_args: buildArgs } : {}),

@@ -1,8 +1,8 @@
 /** The fields of a manifest, a deploy and a build. */
 import type { Cluster } from '../../api/contract.ts'
 import { TextField } from '../../parts/form.tsx'
-import { Icon } from '../../parts/icons.tsx'
 import { ChoiceField } from '../sessions/session-fields.tsx'
+import { BuildFields } from './build-fields.tsx'
 import { TextArea } from './run-fields.tsx'
 import type { WorksDraft, WorkType } from './works-draft.ts'
 
@@ -25,6 +25,7 @@ export const workFieldNames = new Set([
   'mappings',
   'git',
   'dockerfile',
+  'target',
   'image',
   'tags',
   'build_args',
@@ -72,46 +73,7 @@ export function WorksFields({ type, draft, set, faults, clusters }: WorksFieldsP
           hint="Service and image, one a line. All roll out, or all go back."
         />
       )}
-      {type === 'build' && (
-        <>
-          <TextField
-            label="Repository"
-            value={draft.url}
-            onText={url => set({ url })}
-            error={faults.get('git')}
-            placeholder="https://git.example/team/app.git"
-            className="mono"
-            inputMode="url"
-            autoCapitalize="off"
-            spellCheck={false}
-          />
-          <div className="form-pair">
-            {text('ref', 'Branch, tag or commit', 'main', 'git')}
-            {text('image', 'Push to', 'registry.example/team/app')}
-          </div>
-          <details className="more">
-            <summary>
-              <Icon name="next" size={16} /> More
-            </summary>
-            <div className="form">
-              <div className="form-pair">
-                {text('tags', 'Tags', '1.4.2, latest')}
-                {text('dockerfile', 'Dockerfile', 'Dockerfile')}
-                {text('secret', 'Secret for the git server', 'name-of-the-secret', 'git')}
-              </div>
-              <TextArea
-                label="Build arguments"
-                value={draft.args}
-                onText={args => set({ args })}
-                fault={faults.get('build_args')}
-                rows={2}
-                placeholder="VERSION=1.4.2"
-                hint="One a line."
-              />
-            </div>
-          </details>
-        </>
-      )}
+      {type === 'build' && <BuildFields draft={draft} set={set} faults={faults} />}
       <div className="form-pair">
         <ChoiceField
           label="Cluster"

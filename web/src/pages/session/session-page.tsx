@@ -26,6 +26,7 @@ import { menuFor } from '../sessions/session-card.tsx'
 import { shownSessions } from '../sessions/session-list.ts'
 import { ConnectTab } from './connect-tab.tsx'
 import { DetailsTab } from './details-tab.tsx'
+import { FilesTab } from './files-tab.tsx'
 import { HistoryTab } from './history-tab.tsx'
 import { LogsTab } from './logs-tab.tsx'
 import { RecordingsTab } from './recordings-tab.tsx'
@@ -34,7 +35,7 @@ import { Stage } from './stage.tsx'
 import { isOwner } from './viewer-words.ts'
 import { ViewersTab } from './viewers-tab.tsx'
 
-type TabKey = 'connect' | 'viewers' | 'history' | 'logs' | 'terminal' | 'recordings' | 'details'
+type TabKey = 'connect' | 'viewers' | 'history' | 'logs' | 'files' | 'terminal' | 'recordings' | 'details'
 
 export function SessionPage({ id, me }: { id: string; me: Me }) {
   const { api, live } = useApp()
@@ -169,6 +170,7 @@ function OpenSession({ session, me }: { session: Session; me: Me }) {
               ...(session.headless ? [] : [{ key: 'viewers' as const, label: 'Viewers' }]),
               { key: 'history', label: 'History' },
               { key: 'logs', label: 'Logs' },
+              { key: 'files', label: 'Files' },
               ...(allows(me, 'exec') ? [{ key: 'terminal' as const, label: 'Terminal' }] : []),
               ...(session.recording ? [{ key: 'recordings' as const, label: 'Recording' }] : []),
               { key: 'details', label: 'Details' },
@@ -178,6 +180,7 @@ function OpenSession({ session, me }: { session: Session; me: Me }) {
             {tab === 'viewers' && <ViewersTab session={session} mine={mine} owner={owner} />}
             {tab === 'history' && <HistoryTab session={session} />}
             {tab === 'logs' && <LogsTab session={session} />}
+            {tab === 'files' && <FilesTab session={session} mayWrite={mayWrite} />}
             {tab === 'terminal' && <TerminalTab session={session} />}
             {tab === 'recordings' && <RecordingsTab session={session} />}
             {tab === 'details' && <DetailsTab session={session} clusterName={clusterName} />}
