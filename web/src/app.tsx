@@ -10,7 +10,7 @@ import { Button } from './parts/button.tsx'
 import { PortholeMark } from './parts/porthole-art.tsx'
 import { EmptyState, NotAllowed, Skeleton } from './parts/states.tsx'
 import { Link } from './router.tsx'
-import { Shell } from './shell/shell.tsx'
+import { navLabel, Shell } from './shell/shell.tsx'
 import type { createTheme } from './shell/theme.ts'
 import { ToastShelf } from './shell/toasts.tsx'
 
@@ -114,7 +114,7 @@ function Shelled({ parts, theme }: Pick<AppProps, 'parts' | 'theme'>) {
 /** The first page that this token may see. */
 function Elsewhere({ me }: { me: Me }) {
   const open = pages.find(one => one.nav && (one.nav.scope === 'token' || allows(me, one.nav.scope)))
-  return open?.nav && <Link to={open.path}>{`To ${open.nav.label.toLowerCase()}`}</Link>
+  return open?.nav && <Link to={open.path}>{`To ${navLabel(open.nav, me).toLowerCase()}`}</Link>
 }
 
 /** While a page's code is on its way: usually too short to be seen. */

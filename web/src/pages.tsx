@@ -14,6 +14,8 @@ export interface PageProps {
 
 export interface NavPlace {
   label: string
+  /** What it is to those who are no admin. */
+  plainLabel?: string
   icon: IconName
   /** Shown to tokens with this scope; `token`: to all. */
   scope: Scope | 'token'
@@ -134,7 +136,7 @@ export const pages: readonly PageEntry[] = [
   page({
     path: '/projects',
     title: 'Projects',
-    nav: { label: 'Projects', icon: 'projects', scope: 'token', group: 'house' },
+    nav: { label: 'Projects', plainLabel: 'Usage', icon: 'projects', scope: 'token', group: 'house' },
     load: async () => (await import('./pages/projects/projects-page.tsx')).ProjectsPage,
   }),
   page({

@@ -208,7 +208,7 @@ test('a token of few scopes sees what it may, and honest words instead of errors
     'Registries',
     'Secrets',
     'Webhooks',
-    'Projects',
+    'Usage',
   ])
   await page.getByRole('link', { name: 'Registries' }).click()
   await row('registry.example.com').waitFor()

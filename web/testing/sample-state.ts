@@ -106,7 +106,7 @@ export function sampleClusters(now: number): Cluster[] {
     runtime: 'kubernetes' as const,
     kinds: ['browser', 'desktop', 'app'],
     browsers: ['chromium', 'firefox'],
-    features: ['display', 'volumes', 'egress'],
+    features: ['display', 'volumes', 'egress', 'warm'],
     versions: { kubernetes: '1.33.2' },
     notes: [],
     capacity: { sessions: 40, cpu_millis: 96_000, memory_bytes: 384 * gib },

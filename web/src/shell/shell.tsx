@@ -30,7 +30,7 @@ export function Shell({ me, page, theme, onSignOut, children }: ShellProps) {
   )
   const current = page?.under ?? page?.path
   const shown = pages.flatMap(({ path, nav, load }) =>
-    nav && (nav.scope === 'token' || allows(me, nav.scope)) ? [{ path, nav, load }] : [],
+    nav && (nav.scope === 'token' || allows(me, nav.scope)) ? [{ path, nav: { ...nav, label: navLabel(nav, me) }, load }] : [],
   )
   const account = [
     ...shown
@@ -98,6 +98,10 @@ export function Shell({ me, page, theme, onSignOut, children }: ShellProps) {
       </div>
     </div>
   )
+}
+
+export function navLabel(nav: NavPlace, me: Me): string {
+  return (!allows(me, 'admin') && nav.plainLabel) || nav.label
 }
 
 export function PageHead({ title, summary, children }: { title: string; summary?: ReactNode; children?: ReactNode }) {

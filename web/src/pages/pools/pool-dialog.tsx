@@ -26,8 +26,9 @@ const known = ['template', 'cluster', 'size', 'idle_size', 'idle_after_seconds',
 export function PoolDialog({ pool, clusters, onSaved, onClose }: PoolDialogProps) {
   const { api, toasts } = useApp()
   const templates = useTemplates()
-  const able = clusters.filter(one => !one.capabilities || one.capabilities.features.includes('warm'))
-  const [draft, setDraft] = useState<PoolDraft>(pool ? draftOf(pool) : { ...emptyPool, cluster: able[0]?.id ?? '' })
+  const able = clusters.filter(one => one.capabilities?.features.includes('warm'))
+  const [typed, setDraft] = useState<PoolDraft>(pool ? draftOf(pool) : emptyPool)
+  const draft = { ...typed, cluster: typed.cluster || (able.find(one => one.status === 'online') ?? able[0])?.id || '' }
   const { faults, refusal, busy, onSubmit, forget } = useSubmit({
     known,
     check: () => poolRequest(draft).faults,

@@ -81,7 +81,7 @@ export function PoolsPage({ me }: { me: Me }) {
                 <th scope="col">Template</th>
                 <th scope="col">Cluster</th>
                 <th scope="col">Ready</th>
-                <th scope="col">Found one ready</th>
+                <th scope="col">Found ready</th>
                 <th scope="col">Refill</th>
                 <th scope="col">Last asked</th>
                 <th scope="col">
@@ -162,18 +162,24 @@ function Row({ pool, now, cluster, mayAdmin, onAsk }: RowProps) {
       </td>
       <td data-label="Cluster">{cluster?.name ?? pool.cluster}</td>
       <td data-label="Ready">
-        <span className="pool-ready">
-          <strong>{pool.ready}</strong> of {target}
-          <StatusBadge word={state.word} tone={state.tone} moving={state.moving} />
-        </span>
-        <span className="faint">
-          {idle ? `${pool.size} when asked for` : `${pool.idle_size} after ${duration(pool.idle_after_seconds * 1000)} of quiet`}
-          {pool.starting > 0 && ` · ${pool.starting} starting`}
-        </span>
+        <div>
+          <span className="pool-ready">
+            <strong>{pool.ready}</strong> of {target}
+            <StatusBadge word={state.word} tone={state.tone} moving={state.moving} />
+          </span>
+          <span className="faint">
+            {idle
+              ? `${pool.size} when asked for`
+              : `${pool.idle_size} after ${duration(pool.idle_after_seconds * 1000)} of quiet`}
+            {pool.starting > 0 && ` · ${pool.starting} starting`}
+          </span>
+        </div>
       </td>
-      <td data-label="Found one ready">
-        {rate}
-        <span className="faint">{of}</span>
+      <td data-label="Found ready">
+        <div>
+          {rate}
+          <span className="faint">{of}</span>
+        </div>
       </td>
       <td data-label="Refill">{refillWords(pool.refill_seconds)}</td>
       <td data-label="Last asked">

@@ -129,14 +129,16 @@ export function TokensPage({ me }: { me: Me }) {
                       </span>
                     </td>
                     <td data-label="Scopes">
-                      <ul className="chips">
-                        {token.scopes.map(scope => (
-                          <li key={scope} className="chip mono" title={scopeWords[scope]?.words}>
-                            {scope}
-                          </li>
-                        ))}
-                      </ul>
-                      {boundsWords(token) && <span className="faint">{boundsWords(token)}</span>}
+                      <div>
+                        <ul className="chips">
+                          {token.scopes.map(scope => (
+                            <li key={scope} className="chip mono" title={scopeWords[scope]?.words}>
+                              {scope}
+                            </li>
+                          ))}
+                        </ul>
+                        {boundsWords(token) && <span className="faint">{boundsWords(token)}</span>}
+                      </div>
                     </td>
                     <td data-label="Last used">
                       <Ago at={token.last_used_at} />

@@ -72,7 +72,7 @@ export function WebhooksPage({ me }: { me: Me }) {
                 <th scope="col">Name</th>
                 <th scope="col">Branches</th>
                 <th scope="col">Then</th>
-                <th scope="col">Last push taken</th>
+                <th scope="col">Last push</th>
                 <th scope="col">
                   <span className="unseen">Actions</span>
                 </th>
@@ -150,7 +150,7 @@ function Row({ hook, mayWrite, onAsk }: RowProps) {
           {services.length > 0 && <span className="faint"> · deploy {services.map(safeLine).join(', ')}</span>}
         </span>
       </td>
-      <td data-label="Last push taken">
+      <td data-label="Last push">
         <Ago at={hook.last_delivery_at} />
       </td>
       <td className="table-actions">
