@@ -39,6 +39,7 @@ const whole = [
   '/v1/monitor/clusters',
   '/v1/sessions/{id}/viewers',
   '/v1/sessions/{id}/recordings',
+  '/v1/sessions/{id}/files',
   '/v1/sessions/{id}/files/{path}',
 ]
 

@@ -119,6 +119,17 @@ describe('plain HTTP', () => {
     expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([404, 'not_found'])
   })
 
+  it.each([
+    ['larger than any JSON may be', { template: 'x'.repeat(3_000_000) }, 'application/json', 413],
+    ['of another type', { template: 'x'.repeat(3_000_000) }, 'text/plain', 415],
+  ])('tells who sends a body %s, once it is sent, and keeps the connection', async (_, body, type, status) => {
+    for (let n = 0; n < 20; n++) {
+      const headers = { authorization: `Bearer ${api.admin}`, 'content-type': type }
+      const answer = await fetch(`${api.url}/v1/sessions`, { method: 'POST', headers, body: JSON.stringify(body) })
+      expect([answer.status, ((await answer.json()) as { status: number }).status]).toEqual([status, status])
+    }
+  })
+
   it('cuts a JSON body that dribbles, not an upload', async () => {
     const { server, close } = httpServer({
       fetch: async request =>

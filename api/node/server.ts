@@ -24,6 +24,9 @@ const headersTimeout = 10_000
 const idleMs = 150_000
 /** A JSON body is small: whoever needs longer for it holds us up. */
 const jsonBodyMs = 30_000
+/** How much of a refused body is read, and for how long. */
+const restBytes = 32 * 1024 * 1024
+const restMs = 10_000
 const maxHeaderSize = 16 * 1024
 const readableHost = /^(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?$/i
 
@@ -41,6 +44,7 @@ export function httpServer(options: { fetch: Fetch; upgrades: Upgrades; log: Log
     if (fault) return problemResponse(fault, newId('req'))
     if (incoming.headers['content-type']?.includes('json')) limitBody(incoming, bodyMs)
     const response = await fetch(request, { incoming })
+    if (response.status >= 400 && !incoming.readableEnded) await restOf(incoming)
     if (response.headers.get('content-type')?.includes('json')) return response
     streamAnswer(response, outgoing, { log, ending: ending.signal }).catch(error =>
       log.error('answer_failed', { message: String(error) }),
@@ -94,6 +98,26 @@ export function httpServer(options: { fetch: Fetch; upgrades: Upgrades; log: Log
     clearTimeout(timer)
   }
   return { server, close }
+}
+
+/** Who is refused while still sending must have sent it to read why: many clients see but a broken connection otherwise. */
+async function restOf(incoming: IncomingMessage): Promise<void> {
+  if (incoming.destroyed || Number(incoming.headers['content-length'] ?? 0) > restBytes) return
+  const over = Promise.withResolvers<void>()
+  const timer = setTimeout(over.resolve, restMs)
+  let bytes = 0
+  const count = (chunk: Buffer) => {
+    bytes += chunk.length
+    if (bytes > restBytes) over.resolve()
+  }
+  // Whoever began to read would stop it again.
+  for (const event of ['data', 'readable']) incoming.removeAllListeners(event)
+  incoming.on('data', count)
+  for (const end of ['end', 'close', 'error']) incoming.once(end, over.resolve)
+  incoming.resume()
+  await over.promise
+  clearTimeout(timer)
+  incoming.off('data', count)
 }
 
 function limitBody(incoming: IncomingMessage, ms: number): void {

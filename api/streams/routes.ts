@@ -126,6 +126,16 @@ const FileEntry = z
 /** As the session’s host tells them. */
 const ToldEntries = z.object({ entries: z.array(FileEntry.omit({ object: true })) })
 const bytes = { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } } as const
+const home = route({
+  access: 'sessions:read',
+  operationId: 'listHome',
+  method: 'get',
+  path: '/v1/sessions/{id}/files',
+  tags: ['Files'],
+  summary: 'What is in the session’s home, by name',
+  request: { params },
+  responses: { 200: json(pageOf(FileEntry, 'FileList'), 'Files and folders'), ...reaching },
+})
 const fileRoute = (method: 'get' | 'put' | 'delete', operationId: string, summary: string) => ({
   access: method === 'get' ? ('sessions:read' as const) : ('sessions:write' as const),
   operationId,
@@ -212,6 +222,7 @@ export const mountStreams: Mount = app => {
     put: ['writeFile', 'Write a file; folders are made'],
     delete: ['deleteFile', 'Delete a file or folder'],
   } as const
+  router.openapi(home, async c => upgraded(await file(c.var.ctx, c.req.raw, c.req.valid('param').id, 'get')))
   for (const method of ['get', 'put', 'delete'] as const) {
     declareRoute(router, fileRoute(method, files[method][0], files[method][1]), '/v1/sessions/:id/files/:path{.*}', c =>
       file(c.var.ctx, c.req.raw, c.req.param('id')!, method),
@@ -222,7 +233,7 @@ export const mountStreams: Mount = app => {
 
 async function file(ctx: Ctx, request: Request, session: string, method: 'get' | 'put' | 'delete'): Promise<Response> {
   const pathname = new URL(request.url).pathname
-  const rest = pathname.slice(pathname.indexOf('/files/') + '/files/'.length)
+  const rest = pathname.slice(pathname.indexOf('/files') + '/files'.length).replace(/^\//, '')
   const declared = Number(request.headers.get('content-length') ?? 0)
   if (declared > ctx.config.maxUpload) throw new Problem('too_large', `At most ${ctx.config.maxUpload} bytes.`)
   const length = request.headers.get('content-length')

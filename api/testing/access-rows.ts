@@ -86,6 +86,7 @@ export const rows: Record<string, Row> = {
   'GET /v1/sessions/{id}/recordings': { of: 'session', own: noAgent },
   'GET /v1/sessions/{id}/recordings/{recording}': { of: 'session', own: noAgent },
   'GET /v1/sessions/{id}/metrics': { of: 'session', own: noAgent },
+  'GET /v1/sessions/{id}/files': { of: 'session', own: noAgent },
   'GET /v1/sessions/{id}/files/{path}': { of: 'session', own: noAgent },
   'PUT /v1/sessions/{id}/files/{path}': { of: 'session', body: 'text', own: noAgent },
   'DELETE /v1/sessions/{id}/files/{path}': { of: 'session', own: noAgent },

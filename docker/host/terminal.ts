@@ -75,6 +75,10 @@ export async function runTerminal(
     if (socket.bufferedAmount > highWater) stdout.pause()
   })
   const told = Promise.withResolvers<null>()
+  let held: Promise<void> | null = null
+  const type = (data: Buffer) => {
+    if (stdin.writable && !stdin.write(data)) socket.pause()
+  }
   socket.on('message', (data: Buffer, binary: boolean) => {
     if (!binary) {
       const order = readText(data)
@@ -83,9 +87,20 @@ export async function runTerminal(
       return
     }
     active()
-    if (stdin.writable && !stdin.write(data)) socket.pause()
+    if (!held && !sizes.setting) return type(data)
+    // What is typed after a new size finds that size.
+    socket.pause()
+    const turn = (held ?? Promise.resolve())
+      .then(() => sizes.settled())
+      .then(() => {
+        type(data)
+        if (held !== turn) return
+        held = null
+        if (!stdin.writableNeedDrain) socket.resume()
+      })
+    held = turn
   })
-  stdin.on('drain', () => socket.resume())
+  stdin.on('drain', () => held ?? socket.resume())
   const left = new Promise<void>(resolve => socket.once('close', () => resolve()))
   // What still holds the pipe after the shell's end is ended by the sweep; only then comes the last byte.
   const exited = new Promise<number | null>(resolve => {
@@ -111,7 +126,7 @@ export async function runTerminal(
 class Sizes {
   private path: string | null = null
   private wanted: { cols: number; rows: number } | null = null
-  private busy = false
+  setting: Promise<void> | null = null
   private readonly stty: string
   private readonly env: Record<string, string>
 
@@ -131,14 +146,18 @@ class Sizes {
     this.apply()
   }
 
+  async settled(): Promise<void> {
+    while (this.setting) await this.setting
+  }
+
   private apply(): void {
     const { path, wanted } = this
-    if (!path || !wanted || this.busy) return
-    this.busy = true
+    if (!path || !wanted || this.setting) return
     this.wanted = null
+    const args = ['-F', path, 'cols', String(wanted.cols), 'rows', String(wanted.rows)]
     // The kernel tells the foreground program (SIGWINCH) whoever sets it.
-    execFile(this.stty, ['-F', path, 'cols', String(wanted.cols), 'rows', String(wanted.rows)], { env: this.env }, () => {
-      this.busy = false
+    this.setting = new Promise<void>(done => execFile(this.stty, args, { env: this.env }, () => done())).then(() => {
+      this.setting = null
       this.apply()
     })
   }

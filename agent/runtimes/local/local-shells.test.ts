@@ -25,6 +25,17 @@ describe('shells of the local runtime', { timeout: 60_000 }, () => {
 
   exerciseShells(() => ({ runtime, session }))
 
+  test('what is typed after a new size finds that size', async () => {
+    const reader = new ShellReader(
+      await runtime.exec!(session, { terminal: 'trm_size', cols: 80, rows: 24 }, AbortSignal.timeout(30_000)),
+    )
+    for (let cols = 90; cols < 100; cols++) {
+      reader.shell.resize(cols, 33)
+      await reader.ask(`echo "$(stty size)" si""ze`, new RegExp(`33 ${cols} size`))
+    }
+    await reader.shell.end()
+  })
+
   test('it is inside the session: its environment, its user, its walls, its display', async () => {
     const reader = new ShellReader(
       await runtime.exec!(session, { terminal: 'trm_in', cols: 200, rows: 30 }, AbortSignal.timeout(10_000)),

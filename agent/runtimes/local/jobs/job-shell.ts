@@ -74,7 +74,7 @@ class JobShell implements Shell {
   private readonly closed: Promise<unknown>
   private device: string | null = null
   private wanted: { cols: number; rows: number } | null = null
-  private setting = false
+  private setting: Promise<void> | null = null
   private ending: Promise<void> | null = null
 
   constructor(child: Child, parts: JobShellParts, terminal: string) {
@@ -107,7 +107,7 @@ class JobShell implements Shell {
     this.stream = new Duplex({
       allowHalfOpen: false,
       read: () => stdout.resume(),
-      write: (chunk: Buffer, _encoding, done) => void stdin.write(chunk, () => done()),
+      write: (chunk: Buffer, _encoding, done) => void this.sized().then(() => stdin.write(chunk, () => done())),
       final: done => done(),
     })
     stdout.on('data', (chunk: Buffer) => {
@@ -147,13 +147,18 @@ class JobShell implements Shell {
   private applySize(): void {
     const { device, wanted } = this
     if (!device || !wanted || this.setting || this.ending) return
-    this.setting = true
     this.wanted = null
     const { cols, rows } = wanted
-    void this.inside([this.parts.programs.stty, '-F', device, 'cols', String(cols), 'rows', String(rows)], endingMs).then(() => {
-      this.setting = false
+    const command = [this.parts.programs.stty, '-F', device, 'cols', String(cols), 'rows', String(rows)]
+    this.setting = this.inside(command, endingMs).then(() => {
+      this.setting = null
       this.applySize()
     })
+  }
+
+  /** What is typed after a new size finds that size. */
+  private async sized(): Promise<void> {
+    while (this.setting) await this.setting
   }
 
   private inside(command: string[], timeout: number): Promise<void> {
