@@ -2,7 +2,9 @@
 import type { ReactNode } from 'react'
 import type { Me } from '../api/contract.ts'
 import { allows, useApp } from '../app-context.tsx'
+import { fetched } from '../live/entities.ts'
 import { useStore } from '../live/observable.ts'
+import { useAsked } from '../pages/sessions/catalogue.ts'
 import { type NavPlace, type PageEntry, pages } from '../pages.tsx'
 import { Icon } from '../parts/icons.tsx'
 import { Menu } from '../parts/menu.tsx'
@@ -22,12 +24,9 @@ interface ShellProps {
 }
 
 export function Shell({ me, page, theme, onSignOut, children }: ShellProps) {
-  const { live, router } = useApp()
+  const { router } = useApp()
   const chosen = useStore(theme.chosen, value => value)
-  const running = useStore(
-    live.sessions,
-    state => Object.values(state.entries).filter(one => one.value?.status === 'running').length,
-  )
+  const running = useRunning(me)
   const current = page?.under ?? page?.path
   const shown = pages.flatMap(({ path, nav, load }) =>
     nav && (nav.scope === 'token' || allows(me, nav.scope)) ? [{ path, nav: { ...nav, label: navLabel(nav, me) }, load }] : [],
@@ -98,6 +97,24 @@ export function Shell({ me, page, theme, onSignOut, children }: ShellProps) {
       </div>
     </div>
   )
+}
+
+/** Known on every page, not only where sessions are listed. */
+function useRunning(me: Me): number {
+  const { api, live } = useApp()
+  const allowed = allows(me, 'sessions:read')
+  useAsked<null>(
+    null,
+    async signal => {
+      if (!allowed) return null
+      const asOf = live.sessions.get().tick
+      const page = await api.sessions({ status: 'running' }, null, 100, signal)
+      live.sessions.update(state => fetched(state, page.data, asOf))
+      return null
+    },
+    `running ${allowed}`,
+  )
+  return useStore(live.sessions, state => Object.values(state.entries).filter(one => one.value?.status === 'running').length)
 }
 
 export function navLabel(nav: NavPlace, me: Me): string {

@@ -7,7 +7,7 @@ import { ApiError } from '../../api/api-error.ts'
 import type { Job, JobWithAttempts, Me } from '../../api/contract.ts'
 import { allows, useApp } from '../../app-context.tsx'
 import { amountOf, bytes, cores } from '../../format/quantity.ts'
-import { safeLine, safeText } from '../../format/safe-text.ts'
+import { safeLine } from '../../format/safe-text.ts'
 import { duration, fullDate } from '../../format/time.ts'
 import { fetched, gone } from '../../live/entities.ts'
 import { useStore } from '../../live/observable.ts'
@@ -23,7 +23,7 @@ import { actionWords, useJobActions } from './job-actions.tsx'
 import { JobLog } from './job-log.tsx'
 import { ProgressBar } from './job-progress.tsx'
 import { ResultView } from './job-result.tsx'
-import { jobActions, jobLine, jobTitle, jobWord, tookWords, typeWord } from './job-words.ts'
+import { askedFor, jobActions, jobLine, jobTitle, jobWord, tookWords, typeWord } from './job-words.ts'
 
 export function JobPage({ id, me }: { id: string; me: Me }) {
   const { api, live } = useApp()
@@ -116,7 +116,7 @@ function OpenJob({ job, me }: { job: JobWithAttempts; me: Me }) {
           {job.resources.length > 0 && <Made resources={job.resources} />}
           {job.result && <ResultView result={job.result} />}
           <h3>Asked for</h3>
-          <pre>{safeText(JSON.stringify(job.spec, null, 2))}</pre>
+          <pre>{askedFor(job.spec)}</pre>
         </aside>
       </div>
       {actions.dialog}

@@ -2,7 +2,7 @@
 import type { Job, JobStatus } from '../../api/contract.ts'
 import { ordinal } from '../../format/quantity.ts'
 import { shortRepository } from '../../format/repository.ts'
-import { safeLine } from '../../format/safe-text.ts'
+import { safeLine, safeText } from '../../format/safe-text.ts'
 import type { Tone } from '../../format/session-words.ts'
 import { lap } from '../../format/time.ts'
 
@@ -37,6 +37,24 @@ export function jobTitle(job: Pick<Job, 'name' | 'id' | 'type' | 'spec'>): strin
     return safeLine(shortRepository(source.url)).slice(0, 80)
   const first = Array.isArray(command) ? (command[0] === '/bin/sh' ? command[2] : command.join(' ')) : job.spec.image
   return typeof first === 'string' && first ? safeLine(first).slice(0, 80) : job.id
+}
+
+/** What was asked for, without what was not, and with a command as it was written. */
+export function askedFor(spec: Job['spec']): string {
+  const { command, ...rest } = spec
+  const said = Object.entries(rest).filter(([, value]) => !isNothing(value))
+  const line = Array.isArray(command)
+    ? command[0] === '/bin/sh' && command[1] === '-c'
+      ? command[2]
+      : command.join(' ')
+    : command
+  const facts = said.length > 0 ? JSON.stringify(Object.fromEntries(said), null, 2) : ''
+  return safeText([typeof line === 'string' ? line : '', facts].filter(Boolean).join('\n\n'))
+}
+
+function isNothing(value: unknown): boolean {
+  if (value === null || value === undefined || value === '' || value === false) return true
+  return typeof value === 'object' && Object.values(value).every(isNothing)
 }
 
 const causes: Record<string, string> = {

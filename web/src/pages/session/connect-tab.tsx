@@ -51,7 +51,7 @@ export function ConnectTab({ session }: { session: Session }) {
       )}
       <p className="field-note">
         Put a token with the scope <code>sessions:connect</code> into <code>PORTHOLE_TOKEN</code>.{' '}
-        {version && `The session runs Playwright ${version}: the client's minor version must match.`}
+        {version && addresses.playwright && `The session runs Playwright ${version}: the client's minor version must match.`}
       </p>
     </div>
   )
