@@ -7,8 +7,8 @@ export interface Figure {
   value: number
   /** What it is measured against; null: a figure that stands alone. */
   peer: { name: string; value: number } | null
-  /** What the ratio value / peer (or the value itself) should be; told, not enforced. */
-  target?: { is: 'at most' | 'at least'; than: number }
+  /** What the ratio value / peer (without a peer, or when it says so, the value itself) should be; told, not enforced. */
+  target?: { is: 'at most' | 'at least'; than: number; of?: 'value' }
   /** Spread of the rounds: half the distance of the quartiles, as a share of the median. */
   noise?: number
 }
@@ -49,9 +49,13 @@ export function ratioOf({ value, peer }: Figure): number | null {
   return peer === null ? null : value / peer.value
 }
 
+function meant(figure: Figure): number {
+  return (figure.target?.of === 'value' ? null : ratioOf(figure)) ?? figure.value
+}
+
 export function meets(figure: Figure): boolean | null {
   if (!figure.target) return null
-  const measured = ratioOf(figure) ?? figure.value
+  const measured = meant(figure)
   return figure.target.is === 'at most' ? measured <= figure.target.than : measured >= figure.target.than
 }
 
@@ -64,7 +68,9 @@ export function table(figures: readonly Figure[]): string {
       `${short(figure.value)} ${figure.unit}`,
       figure.peer ? `${short(figure.peer.value)} (${figure.peer.name})` : '',
       ratio === null ? '' : `${ratio.toFixed(2)}x`,
-      figure.target ? `${figure.target.is === 'at most' ? '<=' : '>='} ${figure.target.than}${ratio === null ? '' : 'x'}` : '',
+      figure.target
+        ? `${figure.target.is === 'at most' ? '<=' : '>='} ${figure.target.than}${ratio === null || figure.target.of ? '' : 'x'}`
+        : '',
       ok === null ? '' : ok ? 'met' : 'missed',
       figure.noise === undefined ? '' : `±${Math.round(figure.noise * 100)} %`,
     ]

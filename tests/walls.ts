@@ -26,15 +26,21 @@ interface Room {
 }
 
 export const rooms: Room[] = [
-  { room: 'api', may: ['api', 'agent/protocol', 'db'], not: ['api/node', 'api/workers', 'db/embedded'], portable: true },
+  {
+    room: 'api',
+    may: ['api', 'agent/protocol', 'db'],
+    not: ['api/node', 'api/workers', 'agent/protocol/node', 'db/embedded'],
+    portable: true,
+  },
   { room: 'api/node', may: ['api', 'agent/protocol', 'db', 'package.json'], not: ['api/workers'] },
   {
     room: 'api/workers',
     may: ['api', 'agent/protocol', 'db', 'package.json'],
-    not: ['api/node', 'db/embedded', 'db/migrate.ts'],
+    not: ['api/node', 'agent/protocol/node', 'db/embedded', 'db/migrate.ts'],
   },
   { room: 'agent', may: ['agent', 'package.json'] },
-  { room: 'agent/protocol', may: ['agent/protocol'], portable: true },
+  { room: 'agent/protocol', may: ['agent/protocol'], not: ['agent/protocol/node'], portable: true },
+  { room: 'agent/protocol/node', may: ['agent/protocol'] },
   { room: 'db', may: ['db'], not: ['db/embedded'] },
   {
     room: 'db/schema.ts',

@@ -4,6 +4,7 @@
  */
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
+import { busySize, readsOf } from '#protocol/node/reads.ts'
 
 export const highWater = 256 * 1024
 export const lowWater = 64 * 1024
@@ -54,32 +55,38 @@ export function pumpToBytes(source: WebSocket, sink: Duplex, through: (data: Buf
 }
 
 /**
- * Bytes of a socket become binary messages of at most `frameSize`. Pulling instead of listening coalesces what arrived since and needs
- * no pause: what is not pulled stays in the kernel, and TCP tells the other end.
+ * Bytes of a connection become binary messages, one for each read; what is not read stays in the kernel, and TCP tells the other end. `through`
+ * may keep nothing of what it is given. Answers the connection as it is from now on.
  */
-export function pumpFromBytes(source: Duplex, sink: WebSocket, through: (data: Buffer) => Buffer | null): Gauge {
-  const gauge: Gauge = { delivered: 0, pending: () => sink.bufferedAmount, queued: queuedBelow(sink) }
+export function pumpFromBytes(
+  source: Duplex,
+  sink: WebSocket,
+  through: (data: Buffer) => Buffer | null,
+): { gauge: Gauge; source: Duplex; resume: () => void } {
+  let given = 0
   let full = false
+  const gauge: Gauge = { delivered: 0, pending: () => sink.bufferedAmount, queued: queuedBelow(sink) }
   const sent = () => {
     gauge.delivered++
-    if (full && sink.bufferedAmount <= lowWater) {
-      full = false
-      pull()
-    }
+    reads.moved()
+    if (!full || sink.bufferedAmount > lowWater) return
+    full = false
+    reads.resume()
   }
-  const pull = () => {
-    while (!full && sink.readyState === sink.OPEN) {
-      const chunk = source.read() as Buffer | null
-      if (chunk === null) return
-      const bytes = through(chunk)
-      if (bytes === null) continue
-      for (let at = 0; at < bytes.length; at += frameSize) {
-        sink.send(bytes.subarray(at, at + frameSize), { binary: true, compress: false }, sent)
+  const reads = readsOf(source, {
+    take(memory, start, end) {
+      const bytes = through(memory.subarray(start, end))
+      if (sink.readyState !== sink.OPEN) return false
+      if (bytes === null) return true
+      for (let at = 0; at < bytes.length; at += busySize) {
+        given++
+        sink.send(bytes.subarray(at, at + busySize), { binary: true, compress: false }, sent)
       }
       full = sink.bufferedAmount > highWater
-    }
-  }
-  source.on('readable', pull)
-  pull()
-  return gauge
+      return !full
+    },
+    given: () => given,
+    held: () => (sink.bufferedAmount === 0 ? 0 : given - gauge.delivered),
+  })
+  return { gauge, source: reads.socket, resume: () => reads.resume() }
 }

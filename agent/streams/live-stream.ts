@@ -2,6 +2,7 @@
  * One stream from `open` to `closed`: reach the target, then dial the data socket, then relay until either leg ends. Whatever happens on the
  * way, both legs are let go of and exactly one of `refused` or `closed` is told.
  */
+import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { Open, StreamRole } from '#protocol/link-messages.ts'
 import type { SessionSpec } from '#protocol/session-spec.ts'
@@ -135,9 +136,10 @@ async function prepare(
           context.ws.send(bytes, { binary: true, compress: false }, () => {})
         }
         const filter = new ViewerFilter(rights(), say, context.active)
+        let target: Duplex = socket
         role.changed = () => {
           const bytes = filter.change(rights())
-          if (bytes && socket.writable) socket.write(bytes)
+          if (bytes && target.writable) target.write(bytes)
         }
         const stop = new AbortController()
         const cancel = clock.after(
@@ -151,6 +153,9 @@ async function prepare(
           socket,
           ended('target_ended', 'the screen closed the connection'),
           filter,
+          attached => {
+            target = attached
+          },
         ).finally(() => {
           role.changed = () => {}
           cancel()

@@ -5,11 +5,12 @@ import { Duplex, duplexPair, Readable } from 'node:stream'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { maxDataMessage } from '#protocol/link-messages.ts'
+import { busySize } from '#protocol/node/reads.ts'
 import type { Dialled } from '../runtimes/runtime.ts'
 import { ApiDouble, listen } from '../testing/api-double.ts'
 import { FaultProxy } from '../testing/fault-proxy.ts'
 import { eventually, TableWorld } from '../testing/table-world.ts'
-import { frameSize, highWater } from './flow.ts'
+import { highWater } from './flow.ts'
 import { legTiming } from './leg-watch.ts'
 
 let api: ApiDouble
@@ -32,7 +33,7 @@ async function opened(dialled: Dialled, kind: 'port' | 'cdp' | 'playwright' = 'p
 }
 
 describe('bytes', () => {
-  test('five megabytes each way arrive whole, in frames of at most 64 KiB, and are counted', async () => {
+  test('five megabytes each way arrive whole, in frames of at most 128 KiB, and are counted', async () => {
     const [near, far] = duplexPair()
     const { stream, socket } = await opened({ kind: 'bytes', socket: near })
     const heard = listen(socket)
@@ -46,7 +47,7 @@ describe('bytes', () => {
     await eventually(() => got.reduce((sum, part) => sum + part.length, 0) === up.length)
     expect(digest(heard.bytes())).toBe(digest(down))
     expect(digest(Buffer.concat(got))).toBe(digest(up))
-    expect(Math.max(...heard.messages.map(message => message.length))).toBeLessThanOrEqual(frameSize)
+    expect(Math.max(...heard.messages.map(message => message.length))).toBeLessThanOrEqual(busySize)
     expect(world.active).toBeGreaterThan(0)
     far.end()
     await heard.closed

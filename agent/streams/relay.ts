@@ -29,18 +29,27 @@ export interface ByteFilter {
 
 const lastWordsMs = 1000
 
-export function relayBytes(context: RelayContext, target: Duplex, end: StreamEnd, filter?: ByteFilter): Promise<StreamEnd> {
+/** `attached` is told what stands for the target from then on. */
+export function relayBytes(
+  context: RelayContext,
+  target: Duplex,
+  end: StreamEnd,
+  filter?: ByteFilter,
+  attached: (target: Duplex) => void = () => {},
+): Promise<StreamEnd> {
   const { ws, signal, bytes, active, watch } = context
   return new Promise(resolve => {
     let over = false
+    let source = target
     const finish = (how: StreamEnd) => {
       if (over) return
       over = true
       signal.removeEventListener('abort', aborted)
-      endTarget(target)
+      endTarget(source)
       resolve(how)
     }
     const aborted = () => finish(signal.reason as StreamEnd)
+    const failed = (error: Error) => finish(ended('target_ended', `target: ${error.message}`))
     const guarded = (look: ((data: Buffer) => Buffer | null) | undefined) => (data: Buffer) => {
       if (over) return null
       if (!look) return data
@@ -54,29 +63,29 @@ export function relayBytes(context: RelayContext, target: Duplex, end: StreamEnd
     const toTarget = guarded(filter && (data => filter.toTarget(data)))
     const toViewer = guarded(filter && (data => filter.toViewer(data)))
 
+    if (signal.aborted) return aborted()
+    if (target.errored) return failed(target.errored)
+    if (target.destroyed) return finish(end)
+    const down = pumpFromBytes(target, ws, data => {
+      const passed = toViewer(data)
+      bytes.out += passed?.length ?? 0
+      return passed
+    })
+    source = down.source
+    attached(source)
     signal.addEventListener('abort', aborted, { once: true })
-    const failed = (error: Error) => finish(ended('target_ended', `target: ${error.message}`))
-    target.on('error', failed)
-    target.once('end', () => finish(end))
-    target.once('close', () => finish(end))
+    source.on('error', failed)
+    source.once('end', () => finish(end))
+    source.once('close', () => finish(end))
     ws.once('close', (code, reason) => finish(endOfClose(code, reason)))
     ws.on('error', error => finish(endOfError(error)))
-    if (signal.aborted) return aborted()
-    if (target.errored) failed(target.errored)
-    else if (target.destroyed) finish(end)
-    if (over) return
-    watch(
-      pumpToBytes(ws, target, data => {
-        bytes.in += data.length
-        if (!filter) active()
-        return toTarget(data)
-      }),
-      pumpFromBytes(target, ws, data => {
-        const passed = toViewer(data)
-        bytes.out += passed?.length ?? 0
-        return passed
-      }),
-    )
+    const up = pumpToBytes(ws, source, data => {
+      bytes.in += data.length
+      if (!filter) active()
+      return toTarget(data)
+    })
+    watch(up, down.gauge)
+    down.resume()
     if (ws.isPaused) ws.resume()
   })
 }
@@ -115,10 +124,9 @@ export function relayMessages(context: RelayContext, target: WebSocket): Promise
   })
 }
 
+/** What it says to our goodbye is not read, but it gets a moment to take what was sent. */
 function endTarget(target: Duplex): void {
   target.end()
-  // Keep reading so that its own goodbye is seen, but not for long.
-  target.resume()
   const timer = setTimeout(() => target.destroy(), lastWordsMs)
   target.once('close', () => clearTimeout(timer))
   if (target.destroyed) clearTimeout(timer)

@@ -18,7 +18,7 @@ export interface FlowEvents {
 }
 
 export function relayFlow(grant: StreamGrant, viewer: WebSocket, agent: WebSocket, events: FlowEvents): Flow {
-  const relay = new Relay(viewer, agent, events)
+  const relay = new Relay(viewer, agent, events, grant.kind === 'vnc' || grant.kind === 'port')
   return { grant, close: (word, reason) => relay.close(word, reason), check: () => relay.check() }
 }
 

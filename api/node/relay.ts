@@ -2,9 +2,10 @@
  * Joins a viewer's socket and an agent's: messages pass with their type, one leg's end closes the other. The whole back-pressure rule: stop
  * reading a leg while the other holds more than `high`, go on at `low`. A leg that stands still while something waits ends the pair.
  */
-import type { Socket } from 'node:net'
-import type { RawData, WebSocket } from 'ws'
+import type { WebSocket } from 'ws'
 import { type CloseWord, closeCodes, passableClose } from '#protocol/close-codes.ts'
+import { maxDataMessage } from '#protocol/link-messages.ts'
+import { connectionOf, FrameLeg } from './frame-leg.ts'
 
 const high = 256 * 1024
 const low = 64 * 1024
@@ -15,63 +16,28 @@ const pingMs = 20_000
 /** Silence of a leg that we read and ping: three pings unanswered, and a bit. */
 const silentMs = 75_000
 
-class Leg {
-  readonly ws: WebSocket
+/** What the clock says of a leg. */
+class Times {
   heardAt: number
   pingedAt: number
-  movedAt: number
-  bytes = 0
-  private flushed = 0
+  private movedAt: number
   private mark = ''
-  private goodbye: { code: number; reason: string } | null = null
 
-  constructor(ws: WebSocket, now: number) {
-    this.ws = ws
+  constructor(now: number) {
     this.heardAt = this.pingedAt = this.movedAt = now
   }
 
-  send(data: RawData, binary: boolean, sent: () => void): void {
-    this.ws.send(data, { binary, compress: false }, () => {
-      this.flushed++
-      if (this.goodbye && this.ws.bufferedAmount === 0) this.close(this.goodbye.code, this.goodbye.reason)
-      sent()
-    })
-  }
-
-  get backlog(): number {
-    return this.ws.bufferedAmount
-  }
-
-  /** Milliseconds since what waits here last moved; 0 when nothing waits. */
-  stillFor(now: number): number {
-    // A single large message moves below the stream's own count, in the kernel's queue.
-    const queued = (this.ws as unknown as { _socket?: Socket & { _handle?: { writeQueueSize?: number } } })._socket?._handle
-      ?.writeQueueSize
-    const mark = `${this.backlog}:${this.flushed}:${queued}`
-    if (this.backlog === 0 || mark !== this.mark) this.movedAt = now
-    this.mark = mark
+  /** Milliseconds since what waits in the leg last moved; 0 when nothing waits. */
+  stillFor({ backlog, progress }: FrameLeg, now: number): number {
+    if (backlog === 0 || progress !== this.mark) this.movedAt = now
+    this.mark = progress
     return now - this.movedAt
   }
+}
 
-  get leaving(): boolean {
-    return this.goodbye !== null
-  }
-
-  /** Closes once what waits has been taken. */
-  closeAfterDrain(code: number, reason: string): void {
-    if (this.backlog === 0) this.close(code, reason)
-    else {
-      this.goodbye = { code, reason }
-      this.ws.resume()
-    }
-  }
-
-  /** Closes now; `ws` cuts the line a second later. */
-  close(code: number, reason: string): void {
-    this.goodbye = null
-    this.ws.resume()
-    this.ws.close(code, reason)
-  }
+interface Leg {
+  line: FrameLeg
+  times: Times
 }
 
 export interface RelayEnd {
@@ -88,88 +54,115 @@ export class Relay {
   private readonly now: () => number
   private readonly onEnd: (end: RelayEnd) => void
   private readonly onGone: () => void
+  private readonly recut: boolean
   private legsOpen = 2
   private ended = false
 
-  /** `ended`: the pair is over; `gone`: both sockets are closed. Both sockets must be open, the agent's paused. */
+  /**
+   * `ended`: the pair is over; `gone`: both connections are closed. The agent's socket was paused since its handshake, the viewer's is new.
+   * `bytes`: its messages are pieces of a stream of bytes, which may be cut anew.
+   */
   constructor(
     viewer: WebSocket,
     agent: WebSocket,
     events: { now: () => number; ended: (end: RelayEnd) => void; gone: () => void },
+    bytes = false,
   ) {
+    this.recut = bytes
     this.now = events.now
     this.onEnd = events.ended
     this.onGone = events.gone
-    this.viewer = new Leg(viewer, this.now())
-    this.agent = new Leg(agent, this.now())
-    this.join(this.viewer, this.agent)
-    this.join(this.agent, this.viewer)
-    agent.resume()
+    this.viewer = this.leg(viewer, () => this.agent)
+    this.agent = this.leg(agent, () => this.viewer)
+    for (const { line } of this.legs) line.resume()
   }
 
-  private join(from: Leg, to: Leg): void {
-    const heard = () => {
-      from.heardAt = this.now()
-    }
-    const resume = () => {
-      if (!from.ws.isPaused || to.backlog > low) return
-      heard()
-      from.ws.resume()
-    }
-    from.ws.on('message', (data, binary) => {
-      heard()
-      from.bytes += (data as Buffer).length
-      if (this.ended) return
-      to.send(data, binary, resume)
-      if (to.backlog > high) from.ws.pause()
-    })
-    from.ws.on('ping', heard)
-    from.ws.on('pong', heard)
-    from.ws.on('error', () => {})
-    const closed = (code: number, reason: string) => {
-      const passed = passableClose(code, reason)
-      this.end(passed)
-      if (to.ws.readyState <= 1 && !to.leaving) to.closeAfterDrain(passed.code, passed.reason)
-      if (--this.legsOpen === 0) this.onGone()
-    }
-    // It may have gone while the other one was still coming.
-    if (from.ws.readyState === 3) queueMicrotask(() => closed(1006, 'connection lost'))
-    else from.ws.on('close', (code, reason) => closed(code, reason.toString()))
+  /** Bytes that wait here for the slower side. */
+  get held(): number {
+    return this.viewer.line.backlog + this.agent.line.backlog
+  }
+
+  private get legs(): [Leg, Leg] {
+    return [this.viewer, this.agent]
+  }
+
+  private leg(ws: WebSocket, other: () => Leg): Leg {
+    const times = new Times(this.now())
+    const line: FrameLeg = new FrameLeg(
+      connectionOf(ws),
+      maxDataMessage,
+      {
+        piece: piece => {
+          if (this.ended) return
+          // In text a cut could go through a character.
+          if (this.recut && piece.type === 2) {
+            piece.opcode = piece.type
+            piece.fin = true
+          }
+          other().line.forward(piece)
+        },
+        more: () => {
+          if (other().line.backlog <= high) return true
+          line.pause()
+          return false
+        },
+        heard: () => {
+          times.heardAt = this.now()
+        },
+        sent: () => {
+          const source = other()
+          source.line.moved()
+          if (!source.line.paused || line.backlog > low) return
+          source.times.heardAt = this.now()
+          source.line.resume()
+        },
+        closed: (code, reason) => {
+          const passed = passableClose(code, reason)
+          this.end(passed)
+          const { line } = other()
+          if (!line.leaving) line.closeAfterDrain(passed.code, passed.reason)
+          if (--this.legsOpen === 0) this.onGone()
+        },
+      },
+      () => other().line,
+    )
+    return { line, times }
   }
 
   /** Ends the pair from here. */
   close(word: CloseWord, reason: string = word): void {
     const passed = passableClose(closeCodes[word], reason)
     this.end(passed)
-    for (const leg of [this.viewer, this.agent]) leg.close(passed.code, passed.reason)
+    for (const { line } of this.legs) line.close(passed.code, passed.reason)
   }
 
   /** Stall, silence and pings; call it every few seconds. */
   check(): void {
     const now = this.now()
-    for (const leg of [this.viewer, this.agent]) {
-      if (leg.ws.readyState === 3) continue
-      const still = leg.stillFor(now)
-      if (leg.leaving && still >= drainMs) leg.ws.terminate()
+    for (const { line, times } of this.legs) {
+      if (line.closed) continue
+      const still = times.stillFor(line, now)
+      if (line.leaving && still >= drainMs) line.terminate()
       else if (still >= stalledMs) this.close('stalled')
-      else if (this.silent(leg, now)) this.close('timeout', 'silence')
+      else if (this.silent(line, times, now)) this.close('timeout', 'silence')
     }
     // The agent pings its own leg.
-    if (now - this.viewer.pingedAt >= pingMs && this.viewer.ws.readyState === 1 && this.viewer.backlog === 0) {
-      this.viewer.pingedAt = now
-      this.viewer.ws.ping()
+    const { line, times } = this.viewer
+    if (now - times.pingedAt >= pingMs && line.open && line.backlog === 0) {
+      times.pingedAt = now
+      line.ping()
     }
   }
 
   /** A leg that we do not read, or could not ping, is not judged. */
-  private silent(leg: Leg, now: number): boolean {
-    if (leg.ws.isPaused || leg.leaving || now - leg.heardAt < silentMs) return false
-    return leg === this.agent || now - leg.pingedAt < pingMs * 2
+  private silent(line: FrameLeg, times: Times, now: number): boolean {
+    if (line.paused || line.leaving || now - times.heardAt < silentMs) return false
+    return line === this.agent.line || now - times.pingedAt < pingMs * 2
   }
 
   private end(passed: { code: number; reason: string }): void {
     if (this.ended) return
     this.ended = true
-    this.onEnd({ ...passed, bytesIn: this.viewer.bytes, bytesOut: this.agent.bytes })
+    this.onEnd({ ...passed, bytesIn: this.viewer.line.bytes, bytesOut: this.agent.line.bytes })
   }
 }

@@ -46,7 +46,8 @@ export class PlainViewerGuard {
   feed(data: Buffer): Buffer | null {
     if (this.stage === 'open' && this.left === 0 && this.head.length === 0) return data
     const out: Buffer[] = []
-    let rest = data
+    // What is kept for the next time must not lie in memory that is read into again.
+    let rest: Buffer = Buffer.from(data)
     while (rest.length > 0) {
       if (this.left > 0) {
         const part = rest.subarray(0, this.left)
