@@ -79,6 +79,14 @@ const anyOther = {
   default: { description: 'Any other problem', content: { 'application/problem+json': { schema: ProblemBody } } },
 }
 
+const idempotencyKey = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  required: false,
+  schema: { type: 'string', minLength: 1, maxLength: 255 },
+  description: 'Repeating the request with the same key gets the same answer, with `Idempotent-Replayed: true`.',
+} as const
+
 type Answers = Record<string, { description: string; content?: object }>
 
 /** Both; where they name problems of one status, the words of both. */
@@ -118,6 +126,7 @@ export function route<const R extends Omit<RouteConfig, 'security' | 'middleware
       ...(takesJson ? [jsonBodyOnly] : []),
       ...(keyed ? [idempotent({ secret: secretAnswer === true })] : []),
     ],
+    ...(keyed ? { parameters: [...(rest.parameters ?? []), idempotencyKey] } : {}),
     security: open ? [] : [{ bearer: [] }, { cookie: [] }],
     responses: {
       ...mergedAnswers(

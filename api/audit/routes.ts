@@ -5,7 +5,7 @@ import { audit } from '#db/schema.ts'
 import { type Ctx, projectWall } from '../context.ts'
 import { afterCursor, PageQuery, page, pageOf } from '../paging.ts'
 import type { Mount } from '../resources.ts'
-import { json, newRouter, route } from '../route.ts'
+import { newRouter, route } from '../route.ts'
 import { csvHead, csvLine } from './csv.ts'
 
 const time = z.iso.datetime({ offset: true })
@@ -50,7 +50,12 @@ const list = route({
   request: { query: PageQuery.extend(Filters.shape) },
   responses: {
     200: {
-      ...json(pageOf(AuditRecord, 'AuditList'), 'A page, or the export'),
+      description: 'A page, or the export',
+      content: {
+        'application/json': { schema: pageOf(AuditRecord, 'AuditList') },
+        'text/csv': { schema: { type: 'string' } },
+        'application/x-ndjson': { schema: { type: 'string' } },
+      },
     },
   },
 })

@@ -38,6 +38,25 @@ describe('/openapi.json', () => {
     for (const stream of ['vnc', 'playwright', 'cdp']) expect(body.paths).toHaveProperty([`/v1/sessions/{id}/${stream}`])
   })
 
+  it('has patterns without flags, a summary for everything, and the idempotency key of every POST that asks who calls', async () => {
+    const { body } = await api.call('GET', '/openapi.json')
+    const patterns = [...JSON.stringify(body).matchAll(/"pattern":("(?:[^"\\]|\\.)*")/g)].map(
+      ([, text]) => JSON.parse(text!) as string,
+    )
+    expect(patterns.length).toBeGreaterThan(20)
+    for (const pattern of patterns) expect(() => new RegExp(pattern, 'u'), pattern).not.toThrow()
+    expect(patterns.filter(pattern => /\/[dgimsuvy]+$/.test(pattern))).toEqual([])
+    type Operation = { summary?: string; 'x-access': string; parameters?: { name: string }[] }
+    for (const [path, item] of Object.entries<Record<string, Operation>>(body.paths)) {
+      for (const [method, operation] of Object.entries(item)) {
+        expect([path, typeof operation.summary]).toEqual([path, 'string'])
+        const names = (operation.parameters ?? []).map(({ name }) => name.toLowerCase())
+        const keyed = method === 'post' && !['public', 'agent'].includes(operation['x-access'])
+        expect([path, names.filter(name => name === 'idempotency-key').length]).toEqual([path, keyed ? 1 : 0])
+      }
+    }
+  })
+
   it('says of every route who may call it and what can go wrong', async () => {
     const { body } = await api.call('GET', '/openapi.json')
     for (const [path, item] of Object.entries<Record<string, { 'x-access': string; security: unknown[]; responses: object }>>(

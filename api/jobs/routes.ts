@@ -27,7 +27,6 @@ const create = route({
         .max(200)
         .optional()
         .openapi({ description: '`wait=N` (0..60): answer when it is over, at the latest after N seconds.' }),
-      'idempotency-key': z.string().max(255).optional(),
     }),
     body: jsonBody(JobCreate),
   },
@@ -54,6 +53,7 @@ const get = route({
   method: 'get',
   path: '/v1/jobs/{id}',
   tags,
+  summary: 'One job, with its earlier attempts',
   request: { params },
   responses: { 200: json(JobWithAttempts, 'The job'), ...problemAnswers('not_found') },
 })

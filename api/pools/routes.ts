@@ -24,6 +24,7 @@ const list = route({
   method: 'get',
   path: '/v1/pools',
   tags,
+  summary: 'Pools of the clusters you can use',
   request: { query: PoolFilters },
   responses: { 200: json(PoolPage, 'Pools, newest first') },
 })
@@ -34,6 +35,7 @@ const get = route({
   method: 'get',
   path: '/v1/pools/{id}',
   tags,
+  summary: 'One pool',
   request: { params },
   responses: { 200: json(Pool, 'The pool'), ...problemAnswers('not_found') },
 })

@@ -28,6 +28,7 @@ const list = route({
   method: 'get',
   path: '/v1/registries',
   tags,
+  summary: 'Registries of the project',
   request: { query: PageQuery },
   responses: { 200: json(pageOf(Registry, 'RegistryList'), 'Registries, newest first, without passwords') },
 })
@@ -38,6 +39,7 @@ const remove = route({
   method: 'delete',
   path: '/v1/registries/{id}',
   tags,
+  summary: 'Forget the login of a registry',
   request: { params },
   responses: { 204: { description: 'Gone' }, ...problemAnswers('not_found') },
 })

@@ -24,6 +24,7 @@ const list = route({
   method: 'get',
   path: '/v1/secrets',
   tags,
+  summary: 'Names of the project’s secrets',
   request: { query: PageQuery },
   responses: { 200: json(SecretList, 'Names, newest first, without values') },
 })
@@ -34,6 +35,7 @@ const remove = route({
   method: 'delete',
   path: '/v1/secrets/{id}',
   tags,
+  summary: 'Forget a secret; jobs that have it keep it',
   request: { params: z.object({ id: z.string().max(64).openapi({ description: 'Id or name.' }) }) },
   responses: { 204: { description: 'Gone' }, ...problemAnswers('not_found') },
 })

@@ -27,7 +27,6 @@ const create = route({
         .max(200)
         .optional()
         .openapi({ description: '`wait=N` (0..60): answer when it runs or has ended, at the latest after N seconds.' }),
-      'idempotency-key': z.string().max(255).optional(),
     }),
     body: jsonBody(SessionCreate),
   },
@@ -55,6 +54,7 @@ const get = route({
   method: 'get',
   path: '/v1/sessions/{id}',
   tags,
+  summary: 'One session',
   request: { params },
   responses: { 200: json(Session, 'The session'), ...problemAnswers('not_found') },
 })

@@ -6,7 +6,7 @@ import { Problem } from '../problem.ts'
 import type { Mount } from '../resources.ts'
 import { declareRoute, json, jsonBody, newRouter, problemAnswers, route } from '../route.ts'
 import { askHost, fromSession, readLogs } from './host-exchange.ts'
-import { createTicket, Ticket, TicketCreate } from './tickets.ts'
+import { createTicket, Ticket, TicketCreate, upgradeParameters } from './tickets.ts'
 import { openViewer } from './viewer.ts'
 
 const tags = ['Streams']
@@ -41,6 +41,7 @@ const viewer = (stream: 'vnc' | 'playwright' | 'cdp', what: string) =>
     path: `/v1/sessions/{id}/${stream}`,
     tags,
     summary: `WebSocket: ${what}`,
+    parameters: upgradeParameters,
     request: { params },
     responses: {
       101: { description: 'The stream, once the session has answered' },
@@ -56,6 +57,7 @@ const ports = route({
   path: '/v1/sessions/{id}/ports/{port}',
   tags,
   summary: 'WebSocket: raw bytes of a TCP port that the template declares',
+  parameters: upgradeParameters,
   request: { params: params.extend({ port: z.coerce.number().int().min(1).max(65535) }) },
   responses: { 101: { description: 'The stream' }, ...reaching, ...problemAnswers('upgrade_required') },
 })

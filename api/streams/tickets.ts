@@ -21,6 +21,24 @@ export const TicketCreate = z
   })
   .openapi('TicketCreate')
 
+/** How a WebSocket is opened, for the document: looked at by viewer.ts. */
+export const upgradeParameters = [
+  {
+    name: 'ticket',
+    in: 'query',
+    required: false,
+    schema: { type: 'string' },
+    description: 'A one-time ticket, where neither a header nor a subprotocol can be sent. A token here is refused.',
+  },
+  {
+    name: 'Sec-WebSocket-Protocol',
+    in: 'header',
+    required: false,
+    schema: { type: 'string' },
+    description: '`binary`, and from browsers `ticket.<value>` beside it; `binary` is echoed, the ticket never.',
+  },
+] satisfies { name: string; in: 'query' | 'header'; required: boolean; schema: { type: 'string' }; description: string }[]
+
 export const Ticket = z
   .object({
     object: z.literal('ticket'),

@@ -100,7 +100,7 @@ export const TemplateBody = z.strictObject({
   image: z
     .string()
     .max(512)
-    .regex(/^[a-z0-9][\w.:/@-]*$/i, 'Must be a container image reference.')
+    .regex(/^[A-Za-z0-9][\w.:/@-]*$/, 'Must be a container image reference.')
     .optional()
     .openapi({ description: 'Kubernetes; absent: the agent’s own image for the kind.' }),
   command: z.array(z.string().min(1).max(4096)).min(1).max(64).optional(),

@@ -4,6 +4,7 @@ import { holds } from '../context.ts'
 import { Problem } from '../problem.ts'
 import type { Mount } from '../resources.ts'
 import { json, jsonBody, newRouter, problemAnswers, route } from '../route.ts'
+import { upgradeParameters } from '../streams/tickets.ts'
 import { openTerminal } from './open.ts'
 import { getTerminal, listTerminals } from './read.ts'
 import { Terminal, TerminalCreate, TerminalFilters, TerminalPage, TerminalsOf, TerminalTicket } from './schema.ts'
@@ -32,6 +33,7 @@ const list = route({
   method: 'get',
   path: '/v1/terminals',
   tags,
+  summary: 'Terminals of the project',
   request: { query: TerminalFilters },
   responses: { 200: json(TerminalPage, 'Terminals, newest first') },
 })
@@ -55,6 +57,7 @@ const get = route({
   path: '/v1/terminals/{id}',
   tags,
   summary: 'The terminal; as a WebSocket: its shell',
+  parameters: upgradeParameters,
   description:
     'Needs the scope `exec`. With `Upgrade: websocket` (a Bearer token, or a ticket) it opens the shell. Subprotocol `binary`: binary messages are its ' +
     'bytes, text messages JSON: `{type: resize, cols, rows}`, `{type: eof}`, `{type: ping}` to it; `connected{offset, live}`, `gap{offset, bytes}`, ' +

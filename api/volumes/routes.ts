@@ -27,6 +27,7 @@ const list = route({
   method: 'get',
   path: '/v1/volumes',
   tags,
+  summary: 'Volumes of the project',
   request: { query: VolumeFilters },
   responses: { 200: json(VolumePage, 'Volumes, newest first') },
 })
@@ -37,6 +38,7 @@ const get = route({
   method: 'get',
   path: '/v1/volumes/{id}',
   tags,
+  summary: 'One volume',
   request: { params },
   responses: { 200: json(Volume, 'The volume'), ...problemAnswers('not_found') },
 })

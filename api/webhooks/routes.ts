@@ -27,6 +27,7 @@ const list = route({
   method: 'get',
   path: '/v1/webhooks',
   tags,
+  summary: 'Hooks of the project',
   request: { query: PageQuery },
   responses: { 200: json(pageOf(Webhook, 'WebhookList'), 'Hooks, newest first') },
 })
@@ -37,6 +38,7 @@ const remove = route({
   method: 'delete',
   path: '/v1/webhooks/{id}',
   tags,
+  summary: 'Remove a hook: what comes for it is refused',
   request: { params },
   responses: { 204: { description: 'Gone' }, ...problemAnswers('not_found') },
 })
