@@ -5,7 +5,7 @@
 import { HTTPException } from 'hono/http-exception'
 import { Authenticator } from './auth.ts'
 import { type Actor, type Ctx, runAtOnce } from './context.ts'
-import { newId } from './ids.ts'
+import { newId, newRequestId } from './ids.ts'
 import type { Platform, Services } from './platform.ts'
 import { invalid, notFound, Problem, problemResponse } from './problem.ts'
 import { resources } from './resources.ts'
@@ -21,7 +21,7 @@ export function createApp(platform: Platform): { app: Router; auth: Authenticato
 
   app.use(async function request_context(c, next) {
     const given = c.req.header('x-request-id')
-    const requestId = given && /^[\w.-]{1,64}$/.test(given) ? given : newId('req')
+    const requestId = given && /^[\w.-]{1,64}$/.test(given) ? given : newRequestId()
     c.set('requestId', requestId)
     const services = platform.services(c.req.raw, c.env)
     const ctx: Ctx = {
@@ -29,7 +29,7 @@ export function createApp(platform: Platform): { app: Router; auth: Authenticato
       config: platform.config,
       log: platform.log,
       requestId,
-      origin: platform.config.publicUrl ?? new URL(c.req.url).origin,
+      origin: platform.config.publicUrl ?? originOf(c.req.url),
       actor: { kind: 'anonymous' },
       afterCommit: runAtOnce(platform.log),
     }
@@ -71,8 +71,14 @@ function methodsAt(app: Router, path: string): string[] {
   })
 }
 
+/** Of an address that was read before: scheme and host, without taking the rest apart. */
+function originOf(url: string): string {
+  return url.slice(0, url.indexOf('/', url.indexOf('//') + 2))
+}
+
 /** No id, name or cursor has a NUL in it, and the database would stumble over one. */
 function refuseNul(url: string): void {
+  if (!url.includes('%00')) return
   const { pathname, searchParams } = new URL(url)
   if (pathname.includes('%00')) throw notFound('path')
   for (const [name, value] of searchParams)

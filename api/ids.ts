@@ -36,3 +36,8 @@ export function randomWord(length: number): string {
 export function newId(prefix: IdPrefix): string {
   return `${prefix}_${Date.now().toString(36).padStart(9, '0')}${randomWord(11)}`
 }
+
+/** As `newId`, for every request: names it in logs and opens nothing, so 44 bits that cost little are enough. */
+export function newRequestId(): string {
+  return `req_${Date.now().toString(36).padStart(9, '0')}${crypto.randomUUID().slice(-11)}`
+}

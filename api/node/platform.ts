@@ -1,12 +1,12 @@
 /** The platform of Node: one pool, synchronous hashes, figures of this process. */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Db } from '#db/client.ts'
 import type { ApiConfig } from '../config.ts'
 import type { Log, Platform, ProcessFigures, Tunnel } from '../platform.ts'
 import type { AddressOf } from './client-address.ts'
 import type { NodeEnv } from './server.ts'
 
-export const sha256 = (data: string | Uint8Array): Uint8Array => new Uint8Array(createHash('sha256').update(data).digest())
+export const sha256 = (data: string | Uint8Array): Uint8Array => new Uint8Array(hash('sha256', data, 'buffer'))
 
 /** Work that outlives its answer, so that a shutdown can wait for it. */
 export class Deferred {

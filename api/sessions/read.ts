@@ -1,12 +1,12 @@
 /** Reading sessions: always behind the project wall, never a deleted one. */
 import { and, desc, eq, inArray, ne, type SQL, sql } from 'drizzle-orm'
-import type { Sql } from '#db/client.ts'
+import { kept, type Sql } from '#db/client.ts'
 import { clusters, type SessionStatus, sessions } from '#db/schema.ts'
 import { linkTiming } from '#protocol/link-messages.ts'
 import { type Ctx, projectWall } from '../context.ts'
 import { afterCursor, type PageQuery, page } from '../paging.ts'
 import { invalid, notFound } from '../problem.ts'
-import { withinBounds } from '../tokens/token-limits.ts'
+import { reaches, withinBounds } from '../tokens/token-limits.ts'
 import { finalStatuses, liveStatuses, sessionStatuses } from './lifecycle.ts'
 import type { SessionFilters } from './schema.ts'
 import { type SessionRow, sessionView } from './view.ts'
@@ -31,16 +31,23 @@ export function viewOf(joined: Joined, origin: string) {
   return sessionView(joined.row, { online: joined.online === true, position: joined.position, origin })
 }
 
+/** The one read of every request about a session, put together once. */
+const sessionById = kept(db =>
+  select(db)
+    .where(and(eq(sessions.id, sql.placeholder('id')), ne(sessions.desired, 'deleted')))
+    .limit(1)
+    .prepare('session_by_id'),
+)
+
 function visible(ctx: Ctx): SQL | undefined {
   const wall = projectWall(ctx)
   return and(ne(sessions.desired, 'deleted'), wall === null ? undefined : eq(sessions.project_id, wall), withinBounds(ctx.actor))
 }
 
 export async function findSession(ctx: Ctx, id: string, db: Sql = ctx.db): Promise<Joined> {
-  const [found] = await select(db)
-    .where(and(eq(sessions.id, id), visible(ctx)))
-    .limit(1)
-  if (!found) throw notFound('session')
+  const wall = projectWall(ctx)
+  const [found] = await sessionById(db).execute({ id })
+  if (!found || (wall !== null && found.row.project_id !== wall) || !reaches(ctx.actor, found.row)) throw notFound('session')
   return found
 }
 
