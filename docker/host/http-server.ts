@@ -28,12 +28,16 @@ export interface Actions {
 
 const longestPoll = 60_000
 const largestBody = 65_536
+/** How much of a refused body is taken, and for how long. */
+const restBytes = 16 * 1024 * 1024
+const restMs = 5_000
 
 export async function serve(spec: HostSpec, status: SessionStatus, actions: Actions): Promise<Server> {
   const server = createServer({ requestTimeout: 0, keepAliveTimeout: 30_000 }, (request, response) => {
-    answer(spec, status, actions, request, response).catch(cause => {
+    answer(spec, status, actions, request, response).catch(async cause => {
       const refusal = asRefusal(cause)
       if (response.headersSent) return response.destroy()
+      await restOf(request)
       response.writeHead(refusal.status, { 'content-type': 'application/json', connection: 'close' })
       response.end(refusal.body())
     })
@@ -49,6 +53,22 @@ export async function serve(spec: HostSpec, status: SessionStatus, actions: Acti
   })
   if ('socket' in listen) chmodSync(listen.socket, 0o600)
   return server
+}
+
+/** Who is refused while still sending finds a broken connection, and no answer, unless what it sends is taken. */
+async function restOf(request: IncomingMessage): Promise<void> {
+  if (request.readableEnded || request.destroyed) return
+  const over = Promise.withResolvers<void>()
+  const timer = setTimeout(over.resolve, restMs)
+  let bytes = 0
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+    if (bytes > restBytes) over.resolve()
+  })
+  for (const end of ['end', 'close', 'error']) request.once(end, () => over.resolve())
+  request.resume()
+  await over.promise
+  clearTimeout(timer)
 }
 
 async function answer(
