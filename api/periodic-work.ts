@@ -3,6 +3,7 @@
  * (timers of a process on Node, alarms and cron on Workers). What is asked for more often than a platform can comes as often as it can.
  */
 import type { Db } from '#db/client.ts'
+import { linkAudit } from './audit/chain.ts'
 import { sweepAudit } from './audit/retention.ts'
 import { sweepJobs, sweepOldJobs } from './jobs/sweep.ts'
 import type { Log, Tunnel } from './platform.ts'
@@ -33,6 +34,7 @@ export const periodicWork: readonly PeriodicWork[] = [
   { name: 'job_sweep', everyMs: 2_000, run: sweepJobs },
   { name: 'hook_sweep', everyMs: 5_000, run: sweepHooks },
   { name: 'terminal_sweep', everyMs: 5_000, run: sweepTerminals },
+  { name: 'audit_chain', everyMs: 5_000, run: ({ db }) => linkAudit(db) },
   { name: 'old_terminals', everyMs: 900_000, run: ({ db }) => sweepOldTerminals(db) },
   { name: 'retention', everyMs: 300_000, run: sweepOld },
   { name: 'job_retention', everyMs: 300_000, run: sweepOldJobs },

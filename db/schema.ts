@@ -403,11 +403,16 @@ export const idempotency_keys = pgTable(
   t => [primaryKey({ columns: [t.project_id, t.route, t.key] }), index('idempotency_age').on(t.created_at)],
 )
 
-/** Every change and every stream, in the transaction of the change. */
+/**
+ * Every change and every stream, in the transaction of the change. Rows are only added: a trigger refuses everything else but what retention
+ * removes. (tx, seq) is their order, as of events.
+ */
 export const audit = pgTable(
   'audit',
   {
     id: text('id').primaryKey(),
+    seq: bigserial('seq', { mode: 'number' }).notNull(),
+    tx: xid8('tx').notNull().default(sql`pg_current_xact_id()`),
     project_id: text('project_id'),
     /** `token`, `agent`, `link`, `system`. */
     actor_kind: text('actor_kind').notNull(),
@@ -421,7 +426,27 @@ export const audit = pgTable(
     detail: jsonb('detail').$type<Record<string, unknown>>().notNull().default({}),
     created_at: instant('created_at').notNull().default(now),
   },
-  t => [index('audit_project').on(t.project_id, t.created_at.desc(), t.id.desc()), index('audit_age').on(t.created_at)],
+  t => [
+    index('audit_project').on(t.project_id, t.created_at.desc(), t.id.desc()),
+    index('audit_age').on(t.created_at),
+    index('audit_order').on(t.tx, t.seq),
+  ],
+)
+
+/**
+ * One chain of hashes per project over its audit, added behind by a sweep: each link's hash is over the one before and the record's row, so that no
+ * record can be changed or taken out later without breaking it.
+ */
+export const audit_chain = pgTable(
+  'audit_chain',
+  {
+    /** Empty: of no project. */
+    project_id: text('project_id').notNull(),
+    place: bigint('place', { mode: 'number' }).notNull(),
+    audit_id: text('audit_id').notNull(),
+    hash: digest('hash').notNull(),
+  },
+  t => [primaryKey({ columns: [t.project_id, t.place] }), uniqueIndex('audit_chain_record').on(t.audit_id)],
 )
 
 /** Small facts of the installation (bootstrap done, signing keys). */

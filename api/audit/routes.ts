@@ -2,10 +2,12 @@
 import { z } from '@hono/zod-openapi'
 import { and, desc, eq, gte, lt, type SQL, sql } from 'drizzle-orm'
 import { audit } from '#db/schema.ts'
-import { type Ctx, projectWall } from '../context.ts'
+import { type Ctx, projectWall, tokenActor } from '../context.ts'
+import { databaseNow } from '../database-clock.ts'
 import { afterCursor, PageQuery, page, pageOf } from '../paging.ts'
 import type { Mount } from '../resources.ts'
-import { newRouter, route } from '../route.ts'
+import { json, newRouter, route } from '../route.ts'
+import { checkChain } from './chain.ts'
 import { csvHead, csvLine } from './csv.ts'
 
 const time = z.iso.datetime({ offset: true })
@@ -58,6 +60,36 @@ const list = route({
       },
     },
   },
+})
+
+const AuditChain = z
+  .object({
+    id: z.string().openapi({ description: 'The project; `none`: what belongs to no project.' }),
+    object: z.literal('audit_chain'),
+    length: z.int().openapi({ description: 'Links made since the beginning; a record is linked within seconds.' }),
+    head: z
+      .string()
+      .nullable()
+      .openapi({ description: 'Newest hash. Kept elsewhere, it proves later that nothing before it was changed.' }),
+    checked: z.int().openapi({ description: 'Links looked at: older ones went with their records.' }),
+    intact: z.boolean(),
+    broken: z.array(z.string()).openapi({ description: 'Records that do not fit their place in the chain, the oldest 20.' }),
+    created_at: z.string().openapi({ description: 'When it was looked at.' }),
+  })
+  .openapi('AuditChain')
+
+const chain = route({
+  access: 'admin',
+  operationId: 'checkAuditChain',
+  method: 'get',
+  path: '/v1/audit/chain',
+  tags: ['Audit'],
+  summary: 'Whether the audit of a project is as it was written',
+  description: 'SHA-256 over the hash of the record before and the record itself, from the first record on.',
+  request: {
+    query: z.object({ project: z.string().max(64).optional().openapi({ description: 'Absent: the acting project.' }) }),
+  },
+  responses: { 200: json(AuditChain, 'What was found') },
 })
 
 type Row = typeof audit.$inferSelect
@@ -113,6 +145,15 @@ export const mountAudit: Mount = app => {
       .orderBy(desc(audit.created_at), desc(audit.id))
       .limit(limit + 1)
     return c.json(page(rows, limit, auditView), 200)
+  })
+  router.openapi(chain, async c => {
+    const { ctx } = c.var
+    const id = c.req.valid('query').project ?? tokenActor(ctx).project
+    const [facts, now] = await Promise.all([checkChain(ctx.db, id === 'none' ? '' : id), databaseNow(ctx.db)])
+    const { length, head, checked, broken } = facts
+    const intact = broken.length === 0
+    const created_at = now.toISOString()
+    return c.json({ id, object: 'audit_chain' as const, length, head, checked, intact, broken, created_at }, 200)
   })
   app.route('/', router)
 }

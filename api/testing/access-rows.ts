@@ -147,6 +147,7 @@ export const rows: Record<string, Row> = {
 
   'GET /v1/events': { own: 200, endless: true },
   'GET /v1/audit': { own: 200 },
+  'GET /v1/audit/chain': { own: 200 },
 }
 
 /** How a thing comes to be, in the owner's hands. Answers what stands for `{id}` (and `{link}`) in a path. */
