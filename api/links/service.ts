@@ -12,7 +12,7 @@ import { newId } from '../ids.ts'
 import { afterCursor, type PageQuery, page } from '../paging.ts'
 import { notFound, Problem } from '../problem.ts'
 import { clusterOnline, findSession, viewOf } from '../sessions/read.ts'
-import { ticketSeconds } from '../streams/tickets.ts'
+import { ticketSeconds, ticketTimes } from '../streams/tickets.ts'
 import { isSecret, mintSecret } from '../tokens/format.ts'
 import { roleNow } from '../viewers/roles.ts'
 import type { LinkCreate } from './schema.ts'
@@ -188,13 +188,14 @@ export async function ticketForLink(ctx: Ctx, secret: string) {
     })
     .returning({ expires_at: tickets.expires_at })
   return {
+    id: viewer,
     object: 'ticket' as const,
     ticket,
     url: `${ctx.origin.replace(/^http/, 'ws')}/v1/sessions/${row.id}/vnc`,
     stream: 'vnc' as const,
     role: link.role,
     viewer,
-    expires_at: stored!.expires_at.toISOString(),
+    ...ticketTimes(stored!.expires_at),
   }
 }
 

@@ -101,6 +101,20 @@ const logs = route({
   responses: { 200: { description: 'Text, streamed', content: { 'text/plain': { schema: { type: 'string' } } } }, ...reaching },
 })
 
+const SessionMetrics = z
+  .object({
+    id: z.string().openapi({ description: 'The session.' }),
+    object: z.literal('session_metrics'),
+    cpu_seconds: z.number().optional(),
+    cpu_millis: z.number().optional(),
+    memory_bytes: z.number().optional(),
+    memory_limit_bytes: z.number().nullable().optional(),
+    processes: z.int().optional(),
+    created_at: z.string().openapi({ description: 'When the figures were taken.' }),
+  })
+  .catchall(z.unknown())
+  .openapi('SessionMetrics')
+
 const metrics = route({
   access: 'sessions:read',
   operationId: 'sessionMetrics',
@@ -109,7 +123,7 @@ const metrics = route({
   tags,
   summary: 'CPU, memory and processes of the session',
   request: { params },
-  responses: { 200: json(z.object({ object: z.literal('session_metrics') }).catchall(z.unknown()), 'Figures'), ...reaching },
+  responses: { 200: json(SessionMetrics, 'Figures, as its host counts them now'), ...reaching },
 })
 
 const fileParams = z.object({
@@ -216,7 +230,8 @@ export const mountStreams: Mount = app => {
       { request: { method: 'GET', path: '/metrics', headers: {} } },
       c.req.raw.signal,
     )
-    return c.json({ object: 'session_metrics' as const, ...((await answer.json()) as object) }, 200)
+    const facts = { id: c.req.valid('param').id, object: 'session_metrics' as const, created_at: new Date().toISOString() }
+    return c.json({ ...((await answer.json()) as object), ...facts }, 200)
   })
 
   const files = {

@@ -41,6 +41,7 @@ export const upgradeParameters = [
 
 export const Ticket = z
   .object({
+    id: z.string().openapi({ description: 'As `viewer`.' }),
     object: z.literal('ticket'),
     ticket: z
       .string()
@@ -49,6 +50,7 @@ export const Ticket = z
     stream: z.enum(ticketStreams),
     role: z.enum(['view', 'control']),
     viewer: z.string().openapi({ description: 'Id that the stream will have, e.g. in `GET …/viewers`.' }),
+    created_at: z.string(),
     expires_at: z.string(),
   })
   .openapi('Ticket')
@@ -79,14 +81,21 @@ export async function createTicket(ctx: Ctx, sessionId: string, input: z.infer<t
     .returning({ expires_at: tickets.expires_at })
   const path = input.stream === 'port' ? `ports/${input.port}` : input.stream
   return {
+    id: viewer,
     object: 'ticket' as const,
     ticket: secret,
     url: `${ctx.origin.replace(/^http/, 'ws')}/v1/sessions/${row.id}/${path}`,
     stream: input.stream,
     role,
     viewer,
-    expires_at: stored!.expires_at.toISOString(),
+    ...ticketTimes(stored!.expires_at),
   }
+}
+
+/** Both by the database's clock. */
+export function ticketTimes(expiresAt: Date): { created_at: string; expires_at: string } {
+  const created = new Date(expiresAt.getTime() - ticketSeconds * 1000)
+  return { created_at: created.toISOString(), expires_at: expiresAt.toISOString() }
 }
 
 export interface Redeemed {

@@ -76,6 +76,7 @@ export const TerminalsOf = z.object({ session: z.string().max(64).optional(), jo
 
 export const TerminalTicket = z
   .object({
+    id: z.string(),
     object: z.literal('ticket'),
     ticket: z
       .string()
@@ -83,6 +84,7 @@ export const TerminalTicket = z
     url: z.string(),
     stream: z.literal('terminal'),
     viewer: z.string(),
+    created_at: time,
     expires_at: time,
   })
   .openapi('TerminalTicket')

@@ -8,7 +8,7 @@ import { emitEvent } from '../events/emit.ts'
 import { newId } from '../ids.ts'
 import { invalid, Problem } from '../problem.ts'
 import { takeSeq } from '../sessions/desired.ts'
-import { ticketSeconds } from '../streams/tickets.ts'
+import { ticketSeconds, ticketTimes } from '../streams/tickets.ts'
 import { mintSecret } from '../tokens/format.ts'
 import { findTerminal, type TerminalRow, terminalView, visibleTerminals } from './read.ts'
 import type { Terminal, TerminalCreate } from './schema.ts'
@@ -150,11 +150,12 @@ export async function terminalTicket(ctx: Ctx, id: string) {
     })
     .returning({ expires_at: tickets.expires_at })
   return {
+    id: viewer,
     object: 'ticket' as const,
     ticket: secret,
     url: terminalView(row, ctx.origin).url,
     stream: 'terminal' as const,
     viewer,
-    expires_at: stored!.expires_at.toISOString(),
+    ...ticketTimes(stored!.expires_at),
   }
 }

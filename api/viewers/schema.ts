@@ -27,6 +27,7 @@ export const Viewer = z
     granted_role: role.openapi({ description: 'The most it can be given: how it was let in.' }),
     address: z.string().nullable().openapi({ description: 'Told to the session’s user and to admins; null for others.' }),
     since: time,
+    created_at: time.openapi({ description: 'As `since`.' }),
   })
   .openapi('Viewer')
 

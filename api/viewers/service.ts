@@ -39,6 +39,7 @@ export async function listViewers(ctx: Ctx, session: string) {
       granted_role: grant.role,
       address: tellsAddress ? grant.address : null,
       since: grant.opened_at.toISOString(),
+      created_at: grant.opened_at.toISOString(),
     })),
     has_more: false,
     next_cursor: null,

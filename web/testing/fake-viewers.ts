@@ -26,6 +26,7 @@ export function fakeViewers({ state, screens, tellSession }: Parts) {
         granted_role: screen.role === 'control' ? 'control' : 'view',
         address: screen.link ? '203.0.113.9' : '198.51.100.24',
         since: new Date(Date.now() - 95_000).toISOString(),
+        created_at: new Date(Date.now() - 95_000).toISOString(),
       }
     })
     return { object: 'list', data: data.reverse(), has_more: false, next_cursor: null, control: session.control }

@@ -13,6 +13,7 @@ const viewer = (over: Partial<Viewer>): Viewer => ({
   granted_role: 'control',
   address: null,
   since: '2026-11-21T12:00:00Z',
+  created_at: '2026-11-21T12:00:00Z',
   ...over,
 })
 
