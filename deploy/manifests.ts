@@ -1,4 +1,7 @@
-/** The files of manifests/: the charts with their defaults, for `kubectl apply -f` and for reading. `node deploy/render.ts --write` brings them up to date. */
+/**
+ * The files of manifests/: the charts with their defaults, for `kubectl apply -f`, as bases of kustomize, and for reading. `node deploy/render.ts --write`
+ * brings them up to date.
+ */
 import { join } from 'node:path'
 import { asYaml, renderChart } from './chart.ts'
 
@@ -17,7 +20,7 @@ export function manifestFiles(deploy: string): { file: string; text: string }[] 
   })
   return [
     {
-      file: 'porthole-agent.yaml',
+      file: 'porthole-agent/porthole-agent.yaml',
       text:
         head([
           'Made from deploy/helm/porthole-agent by `node deploy/render.ts --write`. Before applying it:',
@@ -28,7 +31,7 @@ export function manifestFiles(deploy: string): { file: string; text: string }[] 
         ]) + asYaml(agent),
     },
     {
-      file: 'porthole.yaml',
+      file: 'porthole/porthole.yaml',
       text:
         head([
           'Made from deploy/helm/porthole by `node deploy/render.ts --write`. Before applying it with `kubectl -n porthole apply -f`:',
@@ -37,5 +40,13 @@ export function manifestFiles(deploy: string): { file: string; text: string }[] 
           '2. kubectl -n porthole create secret generic porthole-postgres --from-literal=password=<letters and digits>',
         ]) + asYaml(api),
     },
+    { file: 'porthole-agent/kustomization.yaml', text: kustomization('porthole-agent.yaml') },
+    { file: 'porthole/kustomization.yaml', text: kustomization('porthole.yaml') },
   ]
 }
+
+const kustomization = (resource: string) => `apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources:
+  - ${resource}
+`
