@@ -72,6 +72,12 @@ describe('who waits, with numbers', () => {
     ['no cluster yet', [], {}, /No cluster is registered yet/],
     ['all full', [cluster('a', { sessions: 4 }), cluster('b', { sessions: 5 })], {}, /a 4 of 4 sessions; b 5 of 4 sessions/],
     ['the named one is offline', [cluster('a', { online: false }), cluster('b')], { cluster: 'a' }, /a offline/],
+    [
+      'room that others wait for already',
+      [cluster('a', { sessions: 3, promised: true })],
+      {},
+      /a 3 of 4 sessions, others wait already/,
+    ],
     ['the only able one is draining', [cluster('a', { scheduling: 'draining' })], {}, /a draining/],
     [
       'an agent that never came may have anything',

@@ -17,6 +17,8 @@ export interface Candidate {
   capabilities: AgentCapabilities | null
   /** Sessions that hold a place there now. */
   sessions: number
+  /** Somebody waits for it already: what room it has, or gets, is theirs first. */
+  promised?: boolean
 }
 
 export interface PlacementRequest {
@@ -35,6 +37,11 @@ export interface PlacementRequest {
 }
 
 export type Placement = { cluster: string } | { queue: string } | { never: string }
+
+/** Ids of those that could serve it, now or when they have room. */
+export function couldServe(candidates: readonly Candidate[], request: PlacementRequest): string[] {
+  return candidates.filter(each => isMeant(each, request) && lacks(each, request) === null).map(({ id }) => id)
+}
 
 export function place(candidates: readonly Candidate[], request: PlacementRequest): Placement {
   const meant = candidates.filter(candidate => isMeant(candidate, request))
@@ -90,12 +97,13 @@ function lacks({ capabilities }: Candidate, { kind, browser, features, limits }:
 }
 
 /** Why the cluster cannot take a session just now; null: it can. */
-function busy({ online, scheduling, capabilities, sessions }: Candidate): string | null {
+function busy({ online, scheduling, capabilities, sessions, promised }: Candidate): string | null {
   if (!capabilities) return 'its agent has never connected'
   if (!online) return 'offline'
   if (scheduling !== 'open') return scheduling
   const { capacity } = capabilities
-  return sessions >= capacity.sessions ? `${sessions} of ${capacity.sessions} sessions` : null
+  const full = sessions >= capacity.sessions
+  return full || promised ? `${sessions} of ${capacity.sessions} sessions${full ? '' : ', others wait already'}` : null
 }
 
 const load = ({ sessions, capabilities }: Candidate) => sessions / Math.max(1, capabilities?.capacity.sessions ?? 1)

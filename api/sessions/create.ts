@@ -71,7 +71,8 @@ async function insertSession(
   const who = { user: actor.user, token: actor.token, limits: actor.limits ?? {} }
   await takeQuota(tx, actor.project, { sessions: 1, ...built.takes }, who)
   const warm = await claimWarm(tx, { project: actor.project, spec, placement })
-  const placed = warm ?? (await claimCluster(tx, actor.project, placementRequest(spec, placement, volume?.cluster_id)))
+  const placed =
+    warm ?? (await claimCluster(tx, actor.project, placementRequest(spec, placement, volume?.cluster_id), { behind: placement }))
   if ('never' in placed) throw new Problem('conflict', placed.never)
   const cluster = 'cluster' in placed ? placed.cluster : null
   if (volume && cluster) await bindVolume(tx, volume.id, cluster)

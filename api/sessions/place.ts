@@ -6,7 +6,7 @@ import { and, asc, eq, isNull, or, sql } from 'drizzle-orm'
 import type { Sql, Tx } from '#db/client.ts'
 import { clusters, sessions, volumes } from '#db/schema.ts'
 import type { SessionSpec } from '#protocol/session-spec.ts'
-import { type Candidate, type PlacementRequest, place } from '../clusters/placement.ts'
+import { type Candidate, couldServe, type PlacementRequest, place } from '../clusters/placement.ts'
 import type { Ctx } from '../context.ts'
 import { emitEvent } from '../events/emit.ts'
 import { giveWay } from '../pools/retire.ts'
@@ -19,14 +19,26 @@ const liveHere = sql<number>`(select count(*)::int from sessions s where s.clust
 
 const warmHere = sql<number>`(select count(*)::int from warm_sessions w where w.cluster_id = ${clusters}.id and w.desired = 'running')`
 
+/** What was asked of placement, as the row keeps it. */
+type Wish = { cluster?: string; selector?: Record<string, string>; only?: string[] }
+
+/** Whether others of the project wait for the same already; a newcomer goes behind them. */
+const othersWait = (project: string, wish: Wish) => sql<boolean>`exists (select 1 from sessions q where q.status = 'queued'
+  and q.desired = 'running' and q.project_id = ${project} and q.placement = ${JSON.stringify(wish)}::jsonb)`
+
 /** Clusters that the project may use, with what they hold now. */
-export async function candidates(db: Sql, project: string): Promise<Candidate[]> {
+async function candidates(db: Sql, project: string, line: Line): Promise<Candidate[]> {
   const rows = await db
-    .select({ cluster: clusters, online: clusterOnline, sessions: liveHere })
+    .select({
+      cluster: clusters,
+      online: clusterOnline,
+      sessions: liveHere,
+      behind: 'behind' in line ? othersWait(project, line.behind) : sql<boolean>`false`,
+    })
     .from(clusters)
     .where(or(isNull(clusters.project_id), eq(clusters.project_id, project)))
     .orderBy(asc(clusters.id))
-  return rows.map(({ cluster, online, sessions }) => ({
+  return rows.map(({ cluster, online, sessions, behind }) => ({
     id: cluster.id,
     name: cluster.name,
     labels: cluster.labels,
@@ -34,15 +46,12 @@ export async function candidates(db: Sql, project: string): Promise<Candidate[]>
     online: online === true,
     capabilities: cluster.capabilities,
     sessions,
+    promised: 'behind' in line ? behind : line.promised.has(cluster.id),
   }))
 }
 
 /** `volumeAt`: the cluster that holds its volume already. */
-export function placementRequest(
-  spec: SessionSpec,
-  wish: { cluster?: string; selector?: Record<string, string>; only?: string[] },
-  volumeAt: string | null | undefined,
-): PlacementRequest {
+export function placementRequest(spec: SessionSpec, wish: Wish, volumeAt: string | null | undefined): PlacementRequest {
   const features = [
     ...(spec.headless ? [] : ['display']),
     ...(spec.volume ? ['volumes'] : []),
@@ -67,14 +76,21 @@ export function phaseNow(...phases: string[]) {
   return sql<{ phase: string; at: string }[]>`jsonb_build_array(${sql.join(entries, sql`, `)})`
 }
 
-export type Placed = { cluster: string; seq: number } | { queued: string } | { never: string }
+/** `waitsFor`: the clusters whose room would do. */
+export type Placed = { cluster: string; seq: number } | { queued: string; waitsFor: string[] } | { never: string }
+
+/** Where whoever asks stands: a newcomer behind all who wait for the same, one who waits behind those that were looked at before. */
+export type Line = { behind: Wish } | { promised: ReadonlySet<string> }
 
 /** Locks the chosen cluster; a lost race looks again, a few times, then waits in the queue. */
-export async function claimCluster(tx: Tx, project: string, request: PlacementRequest): Promise<Placed> {
+export async function claimCluster(tx: Tx, project: string, request: PlacementRequest, line: Line): Promise<Placed> {
+  let waitsFor: string[] = []
   for (let attempt = 0; attempt < 3; attempt++) {
-    const choice = place(await candidates(tx, project), request)
+    const known = await candidates(tx, project, line)
+    const choice = place(known, request)
     if ('never' in choice) return choice
-    if ('queue' in choice) return { queued: choice.queue }
+    waitsFor = couldServe(known, request)
+    if ('queue' in choice) return { queued: choice.queue, waitsFor }
     const seq = await takeSeq(tx, choice.cluster)
     const [here] = await tx
       .select({ sessions: liveHere, warm: warmHere, capabilities: clusters.capabilities, scheduling: clusters.scheduling })
@@ -86,12 +102,13 @@ export async function claimCluster(tx: Tx, project: string, request: PlacementRe
       return { cluster: choice.cluster, seq }
     }
   }
-  return { queued: 'Every cluster that could serve it is full.' }
+  return { queued: 'Every cluster that could serve it is full.', waitsFor }
 }
 
 /**
- * Gives queued sessions their place, oldest first, but fairly: projects take turns, the one with the fewest live sessions first. Answers the
- * clusters that got something. Safe to run on every replica at once.
+ * Gives queued sessions their place, oldest first, but fairly: projects take turns, the one with the fewest live sessions first. Room that appears
+ * while this looks is for whoever was looked at before; the next look finds it. Answers the clusters that got something. Safe to run on every
+ * replica at once: they wait for each other at each session, so that none goes past one that is just being placed.
  */
 export async function placeQueued(ctx: Pick<Ctx, 'db' | 'origin'>, limit = 20): Promise<string[]> {
   const waiting = await ctx.db.execute<{ id: string }>(sql`
@@ -102,20 +119,23 @@ export async function placeQueued(ctx: Pick<Ctx, 'db' | 'origin'>, limit = 20): 
       from sessions s where s.status = 'queued' and s.desired = 'running') q
     order by turn, created_at, id limit ${limit}`)
   const served = new Set<string>()
+  const promised = new Set<string>()
   for (const { id } of waiting) {
     const cluster = await ctx.db.transaction(async tx => {
       const [row] = await tx
         .select()
         .from(sessions)
         .where(and(eq(sessions.id, id), eq(sessions.status, 'queued'), eq(sessions.desired, 'running')))
-        .for('update', { skipLocked: true })
+        .for('update')
       if (!row) return null
       const placed = await claimCluster(
         tx,
         row.project_id,
         placementRequest(row.spec, row.placement, await volumeAt(tx, row.volume_id)),
+        { promised },
       )
       if (!('cluster' in placed)) {
+        if ('queued' in placed) for (const each of placed.waitsFor) promised.add(each)
         const reason = 'queued' in placed ? placed.queued : placed.never
         if (reason !== row.status_reason) await tx.update(sessions).set({ status_reason: reason }).where(eq(sessions.id, id))
         return null

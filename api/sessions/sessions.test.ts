@@ -5,6 +5,7 @@ import { audit, clusters, projects, sessions } from '#db/schema.ts'
 import { loadBuiltinTemplates } from '../templates/builtin.ts'
 import { type ApiFixture, apiFixture, type Minted, origin } from '../testing/api-fixture.ts'
 import { capable, FakeCluster } from '../testing/fake-cluster.ts'
+import { placeQueued } from './place.ts'
 import { sweepSessions } from './sweep.ts'
 
 let api: ApiFixture
@@ -122,6 +123,50 @@ describe('create', () => {
     await sweep()
     expect((await get(second.body.id)).body).toMatchObject({ status: 'starting', cluster: cluster.id, queue: null })
     expect((await get(third.body.id)).body.queue.position).toBe(1)
+  })
+
+  describe('a line', () => {
+    const free = (id: string) => cluster.report([{ id, phase: 'absent' }])
+    const statuses = async (...ids: string[]) => await Promise.all(ids.map(async id => (await get(id)).body.status))
+    let ids: string[]
+    beforeEach(async () => {
+      await api.db.update(clusters).set({ capabilities: capable(1) })
+      ids = []
+      for (let n = 0; n < 3; n++) ids.push((await create()).body.id)
+      await api.call('DELETE', `/v1/sessions/${ids[0]}`, { token })
+    })
+
+    it('is not gone past by a newcomer who finds room', async () => {
+      await free(ids[0]!)
+      const late = (await create()).body
+      expect([late.status, late.queue.reason]).toEqual(['queued', expect.stringContaining('others wait already')])
+      await sweep()
+      expect(await statuses(ids[1]!, ids[2]!, late.id)).toEqual(['starting', 'queued', 'queued'])
+    })
+
+    it('is kept by those in it: room that appears while it is looked through is the first one’s', async () => {
+      let looked = 0
+      const db = new Proxy(api.db, {
+        get(target, name) {
+          if (name !== 'transaction') return Reflect.get(target, name).bind?.(target) ?? Reflect.get(target, name)
+          return async (work: never) => {
+            const answer = await target.transaction(work)
+            if (++looked === 1) await free(ids[0]!)
+            return answer
+          }
+        },
+      })
+      expect(await placeQueued({ db, origin })).toEqual([])
+      expect([looked, await statuses(ids[1]!, ids[2]!)]).toEqual([2, ['queued', 'queued']])
+      expect(await placeQueued({ db: api.db, origin })).toEqual([cluster.id])
+      expect(await statuses(ids[1]!, ids[2]!)).toEqual(['starting', 'queued'])
+    })
+
+    it('is kept by replicas that look at it at once', async () => {
+      await free(ids[0]!)
+      await Promise.all(Array.from({ length: 6 }, () => placeQueued({ db: api.db, origin })))
+      expect(await statuses(ids[1]!, ids[2]!)).toEqual(['starting', 'queued'])
+    })
   })
 
   it('never places more than a cluster holds, however many race', async () => {
