@@ -199,6 +199,8 @@ describe('seeing', () => {
 })
 
 describe('ending', () => {
+  const graces = () => double.deletes.filter(each => each.path === `${pods}/${name}`).map(each => each.graceSeconds)
+
   test('a pod, its walls and its home go; a volume stays and is free', async () => {
     await start({ volume: { id: 'vol_v' } })
     const { uid } = double.get(pods, name)!.metadata
@@ -232,13 +234,17 @@ describe('ending', () => {
       metadata: { annotations: { 'test/held': 'true' } },
       spec: { nodeName: 'gone' },
     }).metadata
-    await turn(runtime.stop(name, uid, 1_000))
-    const deletes = double.requests.filter(line => /^DELETE .*pods/.test(line))
-    expect([deletes.length, double.names(pods)]).toEqual([2, []])
+    await turn(runtime.stop(name, uid, 0))
+    // Asked for, reminded, forced.
+    expect([graces(), double.names(pods)]).toEqual([[2, 1, 0], []])
     expect(double.requests.some(line => line.includes('/nodes/gone'))).toBe(true)
   })
 
-  test('once every container is told to have ended, nobody waits for the rest', async () => {
+  const containerEnd = { terminated: { exitCode: 0 } }
+  test.each<[string, [string, ...object[]]]>([
+    ['every container', ['Running', containerEnd, containerEnd]],
+    ['the pod', ['Failed', containerEnd, { waiting: {} }]],
+  ])('once %s is told to have ended, nobody waits for the rest', async (_, last) => {
     await start()
     const containers = [{ name: 'session' }, { name: 'app' }]
     const metadata = { annotations: { 'test/held': 'true' } }
@@ -247,15 +253,21 @@ describe('ending', () => {
     let over = false
     const stopping = runtime.stop(name, uid, 1_000).then(() => (over = true))
     await asked
-    const ended = { state: { terminated: { exitCode: 0 } } }
-    const told = (...containerStatuses: object[]) => double.change(pods, name, { status: { containerStatuses } })
-    for (const half of [[ended], [ended, { state: { running: {} } }]]) {
+    const [ended, runs, waits] = [containerEnd, { running: {} }, { waiting: {} }]
+    const told = (phase: string, ...states: object[]) =>
+      double.change(pods, name, { status: { phase, containerStatuses: states.map(state => ({ state })) } })
+    for (const [phase, ...half] of [
+      ['Running', ended],
+      ['Running', ended, runs],
+      ['Running', ended, waits],
+      ['Failed', ended, runs],
+    ] as const) {
       const looked = double.arrival(/^GET .*\/pods\/ses-a-g1$/)
-      told(...half)
+      told(phase, ...half)
       await turn(looked)
       expect([over, double.names(pods)]).toEqual([false, [name]])
     }
-    told(ended, ended)
+    told(...last)
     // No time passes.
     await stopping
     expect([double.names(pods), double.names(policies)]).toEqual([[], []])

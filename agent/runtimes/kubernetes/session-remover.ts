@@ -18,6 +18,11 @@ export interface SessionRemoverParts {
 }
 
 const lookAgainMs = 5_000
+/**
+ * Seconds. None would take the object away at once, whatever still runs. One less is for a kubelet that missed the first word: a shorter grace is news to it,
+ * and spares us the minute until it looks at all its pods anyway.
+ */
+const leastGrace = 2
 /** A node that is alive ends a pod well within this. */
 const patientMs = 30_000
 
@@ -32,17 +37,23 @@ export async function removePod(
   const { objects, book, clock } = parts
   const known = book.pods.items.get(uid)
   book.dismiss(uid)
-  const grace = Math.ceil(Math.max(0, graceMs) / 1000)
+  const grace = Math.max(leastGrace, Math.ceil(graceMs / 1000))
   let left = await objects.remove('pods', name, uid, signal, grace)
   const asked = clock.now()
   let forced = false
+  let reminded = false
   while (left) {
     if (forced || !hasEnded(book.pods.items.get(uid))) await newsOf(parts, uid, lookAgainMs, signal)
     signal.throwIfAborted()
     const there = await objects.find<Pod>('pods', name, signal)
     if (there?.metadata?.uid !== uid) break
-    forced = hasEnded(there) || (clock.now() - asked > patientMs && (await nodeIsGone(parts.client, there, signal)))
+    const waited = clock.now() - asked
+    forced = hasEnded(there) || (waited > patientMs && (await nodeIsGone(parts.client, there, signal)))
     if (forced) left = (await objects.remove('pods', name, uid, signal, 0)) && (await isThere(objects, name, uid, signal))
+    else if (!reminded && waited > grace * 1000 + lookAgainMs) {
+      reminded = true
+      await objects.remove('pods', name, uid, signal, leastGrace - 1)
+    }
   }
   if (known) book.pods.gone(uid)
   await removePolicy(parts, name, uid, signal)
@@ -86,16 +97,15 @@ async function newsOf({ book, clock }: SessionRemoverParts, uid: string, ms: num
 }
 
 /**
- * Its kubelet has told the end of every container, and none is started again: what is left are the kubelet's own chores, for which older ones take
- * ten seconds and more. Taking the object away then is no guess about what still runs.
+ * Its kubelet has told the end of every container (or of the pod, having forgotten them), and none is started again: what is left are the kubelet's own
+ * chores, for which older ones take ten seconds and more. Taking the object away then is no guess about what still runs.
  */
 function hasEnded(pod: Pod | undefined): boolean {
-  const states = pod?.status?.containerStatuses ?? []
-  return (
-    pod?.metadata?.deletionTimestamp !== undefined &&
-    states.length === pod.spec?.containers.length &&
-    states.every(({ state }) => state?.terminated)
-  )
+  if (pod?.metadata?.deletionTimestamp === undefined) return false
+  const { phase, containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {}
+  if (phase === 'Failed' || phase === 'Succeeded')
+    return [...initContainerStatuses, ...containerStatuses].every(({ state }) => !state?.running)
+  return containerStatuses.length === pod.spec?.containers.length && containerStatuses.every(({ state }) => state?.terminated)
 }
 
 async function isThere(objects: ClusterObjects, name: string, uid: string, signal: AbortSignal): Promise<boolean> {

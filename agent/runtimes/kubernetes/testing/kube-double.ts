@@ -26,6 +26,7 @@ export interface Fault {
 
 export class KubeDouble {
   readonly requests: string[] = []
+  readonly deletes: { path: string; graceSeconds: number | undefined }[] = []
   readonly watches = new WatchHub()
   private readonly objects = new Map<string, StoredObject>()
   private readonly server: Server
@@ -147,6 +148,7 @@ export class KubeDouble {
       }
       if (preconditions?.uid && preconditions.uid !== there.metadata.uid)
         return [409, status(409, 'Conflict', 'Precondition failed: UID in precondition is not the UID in object meta')]
+      this.deletes.push({ path, graceSeconds: gracePeriodSeconds })
       this.endOf(collection, there, gracePeriodSeconds)
       return [200, there]
     }
