@@ -26,6 +26,8 @@ export interface JobKeeperParts {
 }
 
 const actionDeadlineMs = 60_000
+/** What was told to end is told again after so long, should it not have heard. */
+const askAgainMs = 3_000
 const retryBaseMs = 1_000
 const retryCapMs = 30_000
 /** An end waits so long for the last line of its output. */
@@ -43,6 +45,7 @@ export class JobKeeper {
   private readonly known = new Set<string>()
   private readonly undone = new Set<string>()
   private readonly endedAt = new Map<string, number>()
+  private readonly askedAt = new Map<string, number>()
   private readonly afterPass = new Set<() => void>()
   private wakeUp: (() => void) | null = null
   private awake = true
@@ -141,7 +144,12 @@ export class JobKeeper {
     this.brake = plan.brake
 
     let wakeAt = this.nextLogDeadline(now)
-    for (const [job, actions] of Map.groupBy(plan.actions, action => action.job)) {
+    const due = plan.actions.filter(action => {
+      const again = action.do === 'cancel' ? (this.askedAt.get(action.name) ?? Number.NEGATIVE_INFINITY) + askAgainMs : now
+      if (again > now) wakeAt = Math.min(wakeAt ?? again, again)
+      return again <= now
+    })
+    for (const [job, actions] of Map.groupBy(due, action => action.job)) {
       const pause = this.pauses.get(job)
       if (this.touched.has(job) || this.busy.has(job)) continue
       if (pause && pause.until > now) wakeAt = Math.min(wakeAt ?? pause.until, pause.until)
@@ -190,7 +198,7 @@ export class JobKeeper {
     const { desired } = this.parts
     const there = new Set(this.instances.map(instance => instance.name))
     const wanted = new Set([...desired.jobs.values()].map(job => attemptName(job.id, job.attempt)))
-    for (const names of [this.known, this.refused, this.endedAt])
+    for (const names of [this.known, this.refused, this.endedAt, this.askedAt])
       for (const name of names.keys()) if (!there.has(name) && !wanted.has(name)) names.delete(name)
     for (const id of this.undone) if (!desired.jobs.has(id)) this.undone.delete(id)
   }
@@ -233,6 +241,7 @@ export class JobKeeper {
       case 'cancel':
         log.info('job is being ended', { job: action.job, name: action.name })
         await timely(runtime.cancel(action.name, action.uid, action.graceMs))
+        this.askedAt.set(action.name, clock.now())
         return
       case 'remove':
         await timely(runtime.remove(action.name, action.uid))

@@ -3,6 +3,8 @@
  * them may be an option, a helper program or an address of the machine it runs on.
  */
 export const gitSchemes = ['https', 'ssh'] as const
+/** What an operator may allow beyond these; the API leaves it to the cluster. */
+export const knownGitSchemes = [...gitSchemes, 'http', 'git'] as const
 
 /** Why this is no source; null when it may be one. `schemes`: what the cluster's operator allows. */
 export function gitUrlFault(text: string, schemes: readonly string[] = gitSchemes): string | null {

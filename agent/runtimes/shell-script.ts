@@ -9,6 +9,18 @@ for environ in $(grep -ls ${mark} /proc/[0-9]*/environ); do
   } 2>/dev/null
 done`
 
+/** Sets `shell` to the path of the one that was asked for (`${name}`, a shell word), or of the best there is; ends with 126 where there is none. */
+export const chooseShell = (name: string) => `
+shell=
+find_shell() {
+  found=$(command -v "$1") || return 1
+  # A busybox knows its own by name alone.
+  case $found in /*) ;; *) found=/bin/$1 ;; esac
+  [ -x "$found" ] && shell=$found
+}
+if [ -n ${name} ]; then find_shell ${name}; else find_shell bash || find_shell sh; fi
+[ -n "$shell" ] || exit 126`
+
 /** `$1`: what everything started in a terminal carries as PORTHOLE_TERMINAL. Hangs up, then kills, until nothing carries it. */
 export const endTerminalProcesses = `
 for signal in HUP KILL KILL KILL KILL KILL KILL KILL; do

@@ -1,11 +1,10 @@
 /** Terminals end to end: `npm start`, a real sandbox, typed into by a program and by a person in the dashboard, cut and found again, flooded. */
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { chromium } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { WebSocket } from 'ws'
 import { browserProgram } from './browser-program.ts'
 import { type Installation, install } from './installation.ts'
+import { openTerminalView } from './terminal-view.ts'
 
 /** 60 when it is measured; the shape of the curve shows sooner. */
 const floodSeconds = Number(process.env.PORTHOLE_FLOOD_SECONDS ?? 6)
@@ -22,55 +21,7 @@ afterAll(async () => {
   expect({ code, left: left.filter(line => /script|bash|yes|sleep/.test(line)) }).toEqual({ code: 0, left: [] })
 }, 60_000)
 
-interface View {
-  ws: WebSocket
-  text: () => string
-  offset: () => number
-  /** Bytes that were dropped. */
-  gaps: () => number
-  until: (pattern: RegExp) => Promise<RegExpExecArray>
-  closed: Promise<unknown[]>
-}
-
-async function open(id: string, offset?: number): Promise<View> {
-  const url = `${porthole.url.replace('http', 'ws')}/v1/terminals/${id}${offset === undefined ? '' : `?offset=${offset}`}`
-  const ws = new WebSocket(url, ['binary'], { headers: porthole.headers, perMessageDeflate: false })
-  let text = ''
-  let at = 0
-  let gaps = 0
-  let look = () => {}
-  ws.on('error', () => {})
-  ws.on('message', (data: Buffer, binary) => {
-    if (binary) {
-      at += data.length
-      text = (text + data.toString('latin1')).slice(-400_000)
-    } else {
-      const frame = JSON.parse(data.toString())
-      if (frame.type === 'connected') at = frame.offset
-      if (frame.type === 'gap') {
-        at = frame.offset + frame.bytes
-        gaps += frame.bytes
-      }
-      if (frame.type === 'exit') text += `[exit ${frame.exit_code}]`
-    }
-    look()
-  })
-  const closed = once(ws, 'close')
-  await once(ws, 'open')
-  const until = (pattern: RegExp) =>
-    new Promise<RegExpExecArray>((resolve, reject) => {
-      const late = setTimeout(() => reject(new Error(`${pattern} did not come: ${JSON.stringify(text.slice(-500))}`)), 30_000)
-      look = () => {
-        const found = pattern.exec(text)
-        if (!found) return
-        clearTimeout(late)
-        resolve(found)
-      }
-      look()
-    })
-  return { ws, text: () => text, offset: () => at, gaps: () => gaps, until, closed }
-}
-
+const open = (id: string, offset?: number) => openTerminalView(porthole, id, offset)
 const made = async (body = {}) => (await porthole.api('POST', '/v1/terminals', { session, ...body })).body.id as string
 const shown = async (id: string) => (await porthole.api('GET', `/v1/terminals/${id}`)).body
 

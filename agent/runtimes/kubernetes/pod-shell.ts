@@ -6,7 +6,7 @@
 import { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import { DialError, type Shell, type ShellOrder } from '../runtime.ts'
-import { adoptEnvironment, endTerminalProcesses } from '../shell-script.ts'
+import { adoptEnvironment, chooseShell, endTerminalProcesses } from '../shell-script.ts'
 import type { KubeClient } from './kube-client.ts'
 import type { KubeError } from './kube-error.ts'
 import type { KubeStatus } from './wire.ts'
@@ -25,8 +25,7 @@ const largestPiece = 32 * 1024
  */
 const opening = String.raw`${adoptEnvironment(`'XDG_RUNTIME_DIR=/run/porthole'`)}
 export TERM=xterm-256color COLORTERM=truecolor PORTHOLE_TERMINAL="$1"
-if [ -n "$2" ]; then shell=$(command -v "$2"); else shell=$(command -v bash || command -v sh); fi
-[ -x "$shell" ] || exit 126
+${chooseShell('"$2"')}
 [ -n "$HOME" ] && cd "$HOME" 2>/dev/null
 export SHELL="$shell"
 stty sane 2>/dev/null

@@ -1,6 +1,7 @@
 /** What the operator decides about sessions as pods. Read once from the environment (README.md explains each); all faults are told at once. */
 import { z } from 'zod'
 import { readEnvironment } from '#agent/config.ts'
+import { knownGitSchemes } from '#protocol/git-source.ts'
 import type { ProjectPlace } from './tasks/project-places.ts'
 
 const list = z.string().transform(text =>
@@ -40,7 +41,7 @@ export const KubernetesEnvironment = z.object({
   PORTHOLE_IMAGE_DISPLAY: z.string().optional(),
   PORTHOLE_IMAGE_BUILDER: z.string().optional(),
   PORTHOLE_BUILD_SECCOMP_PROFILE: z.string().optional(),
-  PORTHOLE_GIT_SCHEMES: list.pipe(z.array(z.enum(['https', 'ssh', 'http', 'git']))).default(['https', 'ssh']),
+  PORTHOLE_GIT_SCHEMES: list.pipe(z.array(z.enum(knownGitSchemes))).default(['https', 'ssh']),
   PORTHOLE_IMAGE_PULL_POLICY: z.enum(['Always', 'IfNotPresent', 'Never']).default('IfNotPresent'),
   PORTHOLE_IMAGE_PULL_SECRETS: list.default([]),
   PORTHOLE_BROWSERS: list.default(['chromium']),

@@ -1,6 +1,6 @@
 /** `build`: an image from a Dockerfile in a git repository. The API only looks at the words; git and the builder run in the cluster. */
 import { z } from '@hono/zod-openapi'
-import { gitRefFault, gitUrlFault, insideFault } from '#protocol/git-source.ts'
+import { gitRefFault, gitUrlFault, insideFault, knownGitSchemes } from '#protocol/git-source.ts'
 import type { ResourceAmounts } from '#protocol/session-spec.ts'
 import type { BuildSpec } from '#protocol/works-spec.ts'
 
@@ -15,7 +15,10 @@ const checked = (max: number, fault: (text: string) => string | null) =>
 
 export const GitSource = z
   .strictObject({
-    url: checked(1000, url => gitUrlFault(url)).openapi({ example: 'https://git.example.com/team/app.git' }),
+    url: checked(1000, url => gitUrlFault(url, knownGitSchemes)).openapi({
+      example: 'https://git.example.com/team/app.git',
+      description: 'https or ssh; http and git where the cluster’s operator allows them.',
+    }),
     ref: checked(251, gitRefFault).nullish().openapi({ description: 'Branch, tag or commit; absent: the default branch.' }),
     subdirectory: checked(500, insideFault).nullish(),
     secret: z

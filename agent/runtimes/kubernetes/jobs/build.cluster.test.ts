@@ -1,79 +1,33 @@
 /**
  * A build on a real cluster, without a privilege: git over the network, an image pushed to a registry with a login, its cache used again, and the image
- * run as a job. Needs, beside KUBECONFIG, PORTHOLE_TEST_REGISTRY (a docker-registry program), PORTHOLE_TEST_NODE (an address of this machine that pods
- * reach), PORTHOLE_TEST_BASE (an image of buildah's with a shell, with its history), PORTHOLE_TEST_IMPORT (program IMAGE ARCHIVE: `P image NAME FILE`), git, buildah, and deploy/seccomp/build.json on the node as porthole/build.json.
+ * run as a job. What it needs is in `agent/runtimes/testing/build-lab.ts`.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { systemClock } from '#agent/clock.ts'
 import { createLog } from '#agent/log.ts'
 import { type BuildSpec, registriesSecret } from '#protocol/works-spec.ts'
 import { type SessionsNamespace, sessionsNamespace, testImages } from '../../../../deploy/testing/sessions-namespace.ts'
 import type { JobRuntime } from '../../job-runtime.ts'
+import { type BuildLab, buildLab, whyNoBuilds } from '../../testing/build-lab.ts'
 import { anAttempt, jobEnded, outputOf } from '../../testing/job-watching.ts'
 import { createKubernetesRuntime, type KubernetesRuntime } from '../kubernetes-runtime.ts'
 import { kubernetesSettings } from '../settings.ts'
-
-const program = process.env.PORTHOLE_TEST_REGISTRY
-const node = process.env.PORTHOLE_TEST_NODE ?? ''
-const wanted = ['PORTHOLE_TEST_REGISTRY', 'PORTHOLE_TEST_NODE', 'PORTHOLE_TEST_IMPORT']
-const unset = wanted.filter(name => !process.env[name])
 
 describe('a build as a pod', () => {
   let place: SessionsNamespace
   let runtime: KubernetesRuntime
   let jobs: JobRuntime
-  let folder: string
   let registry: string
-  let port: number
+  let lab: BuildLab
   let source: string
-  const running: ChildProcess[] = []
 
   beforeEach(({ skip }) => {
-    if (unset.length > 0)
-      skip(`needs a registry program and the builder image: ${unset.join(', ')} not set (see the head of the file)`)
+    if (whyNoBuilds) skip(whyNoBuilds)
   })
   beforeAll(async () => {
-    if (unset.length > 0) return
-    folder = mkdtempSync(join(tmpdir(), 'porthole-build-'))
-    port = await freePort()
-    registry = `${node}:${port}`
-    // bcrypt of "s3cret".
-    writeFileSync(join(folder, 'htpasswd'), 'ann:$2b$04$.qQjoXmBSitL63wtRNAZ3./awVqGxTJYywwtMUclvTuEtOKGLlPEO\n')
-    writeFileSync(
-      join(folder, 'registry.yml'),
-      `version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: ${folder}/blobs}}\nhttp: {addr: "0.0.0.0:${port}"}\nauth: {htpasswd: {realm: test, path: ${folder}/htpasswd}}\n`,
-    )
-    running.push(spawn(program!, ['serve', join(folder, 'registry.yml')], { stdio: 'ignore' }))
-    const gitPort = await freePort()
-    source = `git://${node}:${gitPort}/app`
-    makeRepository(join(folder, 'git', 'app'), registry)
-    running.push(
-      spawn('git', ['daemon', '--export-all', '--reuseaddr', `--base-path=${join(folder, 'git')}`, `--port=${gitPort}`], {
-        stdio: 'ignore',
-      }),
-    )
-    const answers = () =>
-      fetch(`http://${registry}/v2/`).then(
-        answer => answer.status === 401,
-        () => false,
-      )
-    await vi.waitUntil(answers, { timeout: 20_000 })
-    const push = [
-      'push',
-      '--tls-verify=false',
-      '--creds',
-      'ann:s3cret',
-      '--format',
-      'oci',
-      process.env.PORTHOLE_TEST_BASE ?? 'localhost/busybox:local',
-    ]
-    execFileSync('buildah', [...push, `docker://${registry}/base:1`], { stdio: 'ignore' })
+    if (whyNoBuilds) return
+    lab = await buildLab()
+    ;({ registry, source } = lab)
     place = await sessionsNamespace()
     const settings = kubernetesSettings({
       ...place.environment,
@@ -94,8 +48,7 @@ describe('a build as a pod', () => {
   afterAll(async () => {
     await runtime?.close()
     await place?.dispose()
-    for (const each of running) each.kill()
-    if (folder) rmSync(folder, { recursive: true, force: true })
+    lab?.dispose()
   }, 60_000)
 
   async function build(change: Partial<BuildSpec> = {}, logins = { ann: 's3cret' } as Record<string, string>) {
@@ -130,7 +83,7 @@ describe('a build as a pod', () => {
     expect(result).toMatchObject({
       commit: expect.stringMatching(/^[0-9a-f]{40}$/),
       default_branch: 'main',
-      branches: ['main', 'topic'],
+      branches: ['main', 'slow', 'topic'],
       dockerfile: {
         path: 'Dockerfile',
         args: [
@@ -162,15 +115,7 @@ describe('a build as a pod', () => {
     })
     expect(((await tags.json()) as { tags: string[] }).tags).toEqual(expect.arrayContaining(['v1', 'latest']))
 
-    // The node's container runtime has no login here: what was pushed is handed to it.
-    const archive = join(folder, 'built.tar')
-    const name = `localhost/built:${createHash('sha256').update(registry).digest('hex').slice(0, 8)}`
-    execFileSync('buildah', ['pull', '--tls-verify=false', '--creds', 'ann:s3cret', `docker://${registry}/team/app:v1`], {
-      stdio: 'ignore',
-    })
-    execFileSync('buildah', ['push', `${registry}/team/app:v1`, `docker-archive:${archive}:${name}`], { stdio: 'ignore' })
-    execFileSync('buildah', ['rmi', `${registry}/team/app:v1`], { stdio: 'ignore' })
-    execFileSync(process.env.PORTHOLE_TEST_IMPORT!, ['image', name, archive], { stdio: 'ignore' })
+    const name = lab.handToNode('team/app:v1')
     const attempt = anAttempt({ image: name, limits: { memory_bytes: 64 * 2 ** 20 } }, {})
     await jobs.start(attempt)
     const ran = await jobEnded(jobs, attempt.name, 60_000)
@@ -200,29 +145,3 @@ describe('a build as a pod', () => {
     await expect(build(change as Partial<BuildSpec>)).rejects.toThrow()
   })
 })
-
-function makeRepository(path: string, registry: string): void {
-  mkdirSync(path, { recursive: true })
-  const git = (...args: string[]) =>
-    execFileSync('git', ['-C', path, '-c', 'user.name=t', '-c', 'user.email=t@t.example', ...args], { stdio: 'ignore' })
-  const dockerfile = (run: string) =>
-    `ARG BASE\nFROM $BASE AS made\nARG GREETING=hi\nRUN ${run}\nFROM ${'$'}BASE\nCOPY --from=made /tmp/greeting /greeting\nCOPY app.sh /app.sh\nUSER 1000\nCMD ["/bin/sh", "/app.sh"]\n`
-  execFileSync('git', ['init', '-q', '-b', 'main', path])
-  writeFileSync(join(path, 'Dockerfile'), dockerfile('echo "$GREETING" >/tmp/greeting'))
-  writeFileSync(join(path, 'app.sh'), 'echo "$(cat /greeting) from the image"\n')
-  git('add', '.')
-  git('commit', '-qm', `first for ${registry}`)
-  git('checkout', '-qb', 'topic')
-  writeFileSync(join(path, 'Dockerfile'), dockerfile('echo this step fails && false'))
-  git('commit', '-qam', 'broken')
-  git('checkout', '-q', 'main')
-}
-
-function freePort(): Promise<number> {
-  return new Promise(resolve => {
-    const server = createServer().listen(0, () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
-}

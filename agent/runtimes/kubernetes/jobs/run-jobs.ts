@@ -168,13 +168,16 @@ export class RunJobs implements JobRuntime {
       return !pod || this.instance(pod).phase === 'ended'
     }
     const path = `/api/v1/namespaces/${settings.namespace}/pods/${name}/log`
-    yield* podOutput({ client, clock, path, ended, signal: AbortSignal.any([signal, this.life.signal]) }, from)
+    yield* podOutput(
+      { client, clock, path, container: runContainer, ended, signal: AbortSignal.any([signal, this.life.signal]) },
+      from,
+    )
   }
 
   async exec(job: string, { attempt }: TerminalJob, order: ShellOrder, signal: AbortSignal): Promise<Shell> {
     const name = attemptName(job, attempt)
     const pod = [...this.pods.items.values()].find(each => each.metadata?.name === name)
-    if (!pod || pod.status?.phase !== 'Running') throw new DialError(503, 'target_gone', 'the job has no pod that runs')
+    if (pod?.status?.phase !== 'Running') throw new DialError(503, 'target_gone', 'the job has no pod that runs')
     if (order.pod !== undefined && order.pod !== name)
       throw new DialError(404, 'not_found', `the job has no pod ${order.pod}, only ${name}`)
     if (order.container !== undefined && order.container !== runContainer)

@@ -11,15 +11,21 @@ import type { LogPiece, LogPosition } from '../../job-runtime.ts'
 import type { KubeClient } from '../kube-client.ts'
 import { KubeError } from '../kube-error.ts'
 import { isSilentYet } from '../pod-logs.ts'
-import { runContainer } from './run-pod.ts'
 
 export interface RunLogParts {
   client: KubeClient
   clock: Clock
   /** Of the pod's log. */
   path: string
+  container: string
+  /** See KubeRequest. */
+  as?: string
   /** Nothing more will be written. */
-  ended: () => boolean
+  ended: () => boolean | Promise<boolean>
+  /** Aborts when nobody wants to wait for more: what is there by then is read, whether its writer has ended or not. */
+  over?: AbortSignal
+  /** Between two looks at one that is silent. */
+  lookMs?: number
   signal: AbortSignal
 }
 
@@ -29,16 +35,16 @@ const againMs = 500
 const markOf = (first: string, at: number) => `${first}|${new Date(at).toISOString()}`
 
 export async function* podOutput(parts: RunLogParts, from: LogPosition): AsyncGenerator<LogPiece> {
-  const { client, clock, ended, signal } = parts
+  const { client, clock, container, as, ended, over: unwanted, lookMs = againMs, signal } = parts
   let at = from.offset
   let mark = from.mark
   while (!signal.aborted) {
-    const over = ended()
+    const over = await ended()
     try {
       const first = await firstStamp(parts)
       if (first === null) {
         if (over) return
-        await sleep(clock, againMs, signal)
+        await sleep(clock, lookMs, signal)
         continue
       }
       const [knownFirst, seenAt] = mark?.split('|') ?? []
@@ -52,9 +58,10 @@ export async function* podOutput(parts: RunLogParts, from: LogPosition): AsyncGe
       const body = await client.stream({
         method: 'GET',
         path: parts.path,
-        query: { container: runContainer, follow: true, ...query },
+        query: { container, ...(!unwanted?.aborted && { follow: true }), ...query },
+        ...(as !== undefined && { as }),
         priority: 'look',
-        signal,
+        signal: unwanted && !unwanted.aborted ? AbortSignal.any([signal, unwanted]) : signal,
       })
       for await (const piece of drained(body, signal)) {
         if ('gap' in piece) {
@@ -80,16 +87,17 @@ export async function* podOutput(parts: RunLogParts, from: LogPosition): AsyncGe
       if (error instanceof KubeError && error.status === 404) return
       if (!isSilentYet(error) && !(error instanceof KubeError && error.isPassing) && over) return
     }
-    if (!ended()) await sleep(clock, againMs, signal)
+    if (!(await ended())) await sleep(clock, lookMs, signal)
   }
 }
 
 /** The stamp of the log's first line: it tells whether the beginning is still there. null: it has said nothing yet. */
-async function firstStamp({ client, path, signal }: RunLogParts): Promise<string | null> {
+async function firstStamp({ client, path, container, as, signal }: RunLogParts): Promise<string | null> {
   const body = await client.stream({
     method: 'GET',
     path,
-    query: { container: runContainer, timestamps: true, limitBytes: 64 },
+    query: { container, timestamps: true, limitBytes: 64 },
+    ...(as !== undefined && { as }),
     priority: 'look',
     signal,
   })

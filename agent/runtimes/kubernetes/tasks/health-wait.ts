@@ -23,6 +23,8 @@ export interface HealthWait {
   /** All must be healthy for so long without a break: what has no readiness probe counts as ready until it crashes. Default 0. */
   staysMs?: number
   log(line: string): void
+  /** Looked at with them, and reported behind them. */
+  more?(): Promise<JobResource[]>
 }
 
 export interface Unhealthy {
@@ -40,15 +42,14 @@ export async function untilHealthy(all: readonly Watched[], wait: HealthWait): P
   for (;;) {
     const looked = []
     for (const each of all) looked.push({ ...each, ...(await look(each, wait)) })
-    report(
-      looked.map(({ kind, name, word, reason }) => ({
-        kind: kind.kind,
-        name,
-        namespace: objects.place.namespace,
-        state: word,
-        reason: reason?.slice(0, 1000) ?? null,
-      })),
-    )
+    const states = looked.map(({ kind, name, word, reason }) => ({
+      kind: kind.kind,
+      name,
+      namespace: objects.place.namespace,
+      state: word,
+      reason: reason?.slice(0, 1000) ?? null,
+    }))
+    report([...states, ...((await wait.more?.()) ?? [])])
     for (const { kind, name, word, reason } of looked) {
       const line = `${kind.kind}/${name}: ${word}${reason ? ` (${reason})` : ''}`
       if (told.get(`${kind.kind}/${name}`) !== line) log(line)

@@ -12,6 +12,7 @@ import { untilHealthy } from './health-wait.ts'
 import { belongsTo, labelled, type Owner, ofSet } from './manifest-labels.ts'
 import { type Change, changeOf } from './object-change.ts'
 import type { Live, PlaceObjects } from './place-objects.ts'
+import { podWatch } from './pod-streams.ts'
 import { succeeded, type TaskContext, type TaskEnd, TaskFailed } from './task.ts'
 
 /** What others need comes first, and goes last. */
@@ -57,7 +58,7 @@ export async function manifestTask(spec: ManifestSpec, context: TaskContext): Pr
   for (const { kind, live } of superfluous.toReversed()) await remove(kind, live, context)
   if (spec.wait) {
     progress(50, 'waiting until all is healthy')
-    const bad = await untilHealthy(sorted, { ...context, report: context.resources })
+    const bad = await untilHealthy(sorted, { ...context, report: context.resources, more: podWatch(owner, context) })
     if (bad) {
       if (bad.trouble?.ranBefore) await tellLastWords(bad.trouble, context)
       throw new TaskFailed(`${bad.kind}/${bad.name} does not become healthy: ${bad.reason}`, result)

@@ -1,7 +1,10 @@
 /** One attempt of a task: its state, its output, and the work while it goes on. Everything that others see was kept first. */
 import type { Clock } from '#agent/clock.ts'
 import { type Log, whatFailed } from '#agent/log.ts'
-import type { JobInstance, LogPiece } from '../../job-runtime.ts'
+import type { JobInstance, LogPiece, LogPosition } from '../../job-runtime.ts'
+import type { KubeClient } from '../kube-client.ts'
+import { mostStreams, podStream } from './pod-streams.ts'
+import type { ProjectPlace } from './project-places.ts'
 import { Ended, type TaskContext, type TaskEnd, TaskFailed } from './task.ts'
 import type { KeptTask, TaskRecords, TaskState } from './task-record.ts'
 
@@ -12,6 +15,7 @@ const saveMs = 700
 
 export interface RunningTaskParts {
   records: TaskRecords
+  place: ProjectPlace
   clock: Clock
   log: Log
   changed(): void
@@ -27,6 +31,8 @@ export class RunningTask {
   private abandoned = false
   private readonly parts: RunningTaskParts
   private readonly stop = new AbortController()
+  /** Its work is done: pods that go on are not waited for. */
+  private readonly over = new AbortController()
   private readonly waiting = new Set<() => void>()
   private cancelSave: (() => void) | null = null
   private saving: Promise<void> = Promise.resolve()
@@ -39,6 +45,7 @@ export class RunningTask {
     this.output = kept.log
     this.kept = Buffer.from(kept.log)
     this.parts = parts
+    if (this.ended) this.over.abort()
   }
 
   get ended(): boolean {
@@ -69,6 +76,7 @@ export class RunningTask {
         log: line => this.write(line),
         progress: (percent, step) => this.update({ progress: { percent, step: step.slice(0, 300) } }),
         resources: resources => this.update({ resources: resources.slice(0, 500) }),
+        streams: all => this.addStreams(all),
         remember: async memory => {
           this.state = { ...this.state, memory }
           await this.save()
@@ -93,6 +101,7 @@ export class RunningTask {
       result: result ?? null,
       endedAt: this.parts.clock.wall(),
     }
+    this.over.abort()
     await this.save().catch(error => this.parts.log.warn('task not kept', { task: this.name, reason: whatFailed(error) }))
   }
 
@@ -129,6 +138,13 @@ export class RunningTask {
     this.saveSoon()
   }
 
+  private addStreams(all: string[]): void {
+    const streams = [...new Set([...this.state.streams, ...all])]
+    if (streams.length === this.state.streams.length || this.state.streams.length === mostStreams) return
+    if (streams.length > mostStreams) this.write(`the output of ${mostStreams} containers is kept, not that of more`)
+    this.update({ streams: streams.slice(0, mostStreams) })
+  }
+
   private update(change: Partial<TaskState>): void {
     this.state = { ...this.state, ...change }
     this.parts.changed()
@@ -162,7 +178,8 @@ export class RunningTask {
   }
 
   instance(): JobInstance {
-    const { job, attempt, type, phase, outcome, cause, reason, startedAt, endedAt, progress, resources, result } = this.state
+    const { job, attempt, type, phase, outcome, cause, reason, startedAt, endedAt, progress, resources, streams, result } =
+      this.state
     return {
       job,
       attempt,
@@ -179,8 +196,15 @@ export class RunningTask {
       progress,
       resources,
       result,
-      streams: [''],
+      streams: ['', ...streams],
     }
+  }
+
+  /** Of a container of its pods; `client` asks with the project's rights. */
+  async *podLogs(client: KubeClient, stream: string, from: LogPosition, signal: AbortSignal): AsyncGenerator<LogPiece> {
+    if (!this.state.streams.includes(stream)) return
+    const { clock, place } = this.parts
+    yield* podStream({ client, clock, place, over: this.over.signal, signal }, stream, from)
   }
 
   async *logs(from: number, signal: AbortSignal): AsyncGenerator<LogPiece> {

@@ -25,6 +25,8 @@ export const TaskState = z.object({
   timeoutMs: z.number(),
   progress: JobProgress.nullable(),
   resources: z.array(JobResource),
+  /** Beside its own output: `pod/container`. */
+  streams: z.array(z.string()).default([]),
   result: z.record(z.string(), z.unknown()).nullable(),
   memory: z.unknown(),
 })

@@ -66,13 +66,13 @@ export class TaskRuntime implements JobRuntime {
       if (seen.has(place.namespace)) continue
       seen.add(place.namespace)
       const records = this.recordsOf(place)
-      for (const kept of await records.all(this.signalFor(requestMs))) await this.goOn(kept, records)
+      for (const kept of await records.all(this.signalFor(requestMs))) await this.goOn(kept, records, place)
     }
   }
 
-  private async goOn(kept: KeptTask, records: TaskRecords): Promise<void> {
+  private async goOn(kept: KeptTask, records: TaskRecords, place: ProjectPlace): Promise<void> {
     if (this.tasks.has(kept.name)) return
-    const task = this.add(new RunningTask(kept, this.taskParts(records)))
+    const task = this.add(new RunningTask(kept, this.taskParts(records, place)))
     if (task.ended) return
     try {
       this.launch(task, TaskSpec.parse(await records.spec(kept.name, this.signalFor(requestMs))), kept.state.project)
@@ -86,9 +86,9 @@ export class TaskRuntime implements JobRuntime {
     return new TaskRecords(this.parts.client, this.parts.agentName, place)
   }
 
-  private taskParts(records: TaskRecords) {
+  private taskParts(records: TaskRecords, place: ProjectPlace) {
     const { clock, log } = this.parts
-    return { records, clock, log, changed: () => this.wake() }
+    return { records, place, clock, log, changed: () => this.wake() }
   }
 
   private add(task: RunningTask): RunningTask {
@@ -137,7 +137,8 @@ export class TaskRuntime implements JobRuntime {
   private async begin({ name, job, attempt, project, spec: asked, timeoutMs }: JobAttempt): Promise<void> {
     const parsed = TaskSpec.safeParse(asked)
     if (!parsed.success) throw new JobRefused('its specification cannot be read')
-    const records = this.recordsOf(placeFor(this.parts.places, project, parsed.data.namespace))
+    const place = placeFor(this.parts.places, project, parsed.data.namespace)
+    const records = this.recordsOf(place)
     const state: TaskState = {
       job,
       attempt,
@@ -149,11 +150,12 @@ export class TaskRuntime implements JobRuntime {
       timeoutMs,
       progress: null,
       resources: [],
+      streams: [],
       result: null,
       memory: null,
     }
     const kept = await records.create(name, state, parsed.data, this.signalFor(requestMs))
-    const task = this.add(new RunningTask(kept, this.taskParts(records)))
+    const task = this.add(new RunningTask(kept, this.taskParts(records, place)))
     if (!task.ended) this.launch(task, parsed.data, project)
   }
 
@@ -186,8 +188,10 @@ export class TaskRuntime implements JobRuntime {
   }
 
   async *logs(name: string, uid: string, stream: string, from: LogPosition, signal: AbortSignal): AsyncGenerator<LogPiece> {
-    const task = stream === '' ? this.find(name, uid) : undefined
-    if (task) yield* task.logs(from.offset, signal)
+    const task = this.find(name, uid)
+    if (!task) return
+    if (stream === '') yield* task.logs(from.offset, signal)
+    else yield* task.podLogs(this.parts.client, stream, from, AbortSignal.any([signal, this.life.signal]))
   }
 
   async exec(job: string, of: TerminalJob, order: ShellOrder, signal: AbortSignal): Promise<Shell> {

@@ -14,6 +14,8 @@ export interface TaskContext {
   log(line: string): void
   progress(percent: number | null, step: string): void
   resources(all: JobResource[]): void
+  /** `pod/container` whose output is to be brought besides its own; those told before stay. */
+  streams(all: string[]): void
   /** What must be known again after a kill: resolves once it is kept. */
   remember(value: unknown): Promise<void>
   /** null: nothing was. */

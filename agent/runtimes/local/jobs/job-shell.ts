@@ -7,7 +7,7 @@ import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { Duplex, type Readable, type Writable } from 'node:stream'
 import { DialError, type Shell, type ShellOrder } from '../../runtime.ts'
-import { adoptEnvironment, endTerminalProcesses } from '../../shell-script.ts'
+import { adoptEnvironment, chooseShell, endTerminalProcesses } from '../../shell-script.ts'
 
 export interface JobShellParts {
   /** What goes before a command so that it runs inside, as the job's user. */
@@ -26,8 +26,7 @@ const lastWordsMs = 1_000
 /** `$1`, `$2`: rows, columns; `$3`: the shell that was asked for; `$4`: the id. Says over descriptor 3 which terminal it got. */
 const openingOf = (mark: string) => String.raw`${adoptEnvironment(`'${mark}'`)}
 export TERM=xterm-256color COLORTERM=truecolor PORTHOLE_TERMINAL="$4"
-if [ -n "$3" ]; then shell=$(command -v "$3"); else shell=$(command -v bash || command -v sh); fi
-[ -x "$shell" ] || exit 126
+${chooseShell('"$3"')}
 stty sane rows "$1" cols "$2" 2>/dev/null
 tty >&3; exec 3>&-
 cd "$HOME" 2>/dev/null
