@@ -9,22 +9,6 @@ export type Tx = Parameters<Parameters<Db['transaction']>[0]>[0]
 /** Either: a verb that may run inside a caller's transaction takes this. */
 export type Sql = Db | Tx
 
-/**
- * A statement of the query builder's, put together once for each database instead of for each use: for a wide table that costs more than asking.
- * Values that change are `sql.placeholder`s.
- */
-export function kept<Statement>(build: (db: Sql) => Statement): (db: Sql) => Statement {
-  const built = new WeakMap<Sql, Statement>()
-  return db => {
-    let statement = built.get(db)
-    if (statement === undefined) {
-      statement = build(db)
-      built.set(db, statement)
-    }
-    return statement
-  }
-}
-
 export interface OpenDatabase {
   db: Db
   /** For LISTEN and for statements drizzle cannot say. */

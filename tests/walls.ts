@@ -55,6 +55,7 @@ export const rooms: Room[] = [
   { room: 'db/terminal-tables.ts', may: ['db/columns.ts', 'db/schema.ts', 'db/job-tables.ts'], portable: true },
   { room: 'db/client.ts', may: ['db/schema.ts', 'db/prepared.ts'], portable: true },
   { room: 'db/prepared.ts', may: [], portable: true },
+  { room: 'db/kept.ts', may: ['db/client.ts'], portable: true },
   { room: 'db/embedded', may: ['db/embedded'] },
   { room: 'web', may: ['web'], types: ['api', 'agent/protocol'] },
   { room: 'docker', may: [], packages: [] },

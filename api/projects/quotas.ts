@@ -36,9 +36,12 @@ export interface Taker {
 
 /** Refuses with 403 `quota_exceeded`, saying which; otherwise the caller writes what it took before it commits. */
 export async function takeQuota(tx: Tx, project: string, want: Partial<Usage>, who?: Taker): Promise<void> {
-  const [row] = await tx.select({ quotas: projects.quotas }).from(projects).where(eq(projects.id, project)).for('update')
+  // Sent together, done in this order: what is counted is counted under the lock.
+  const [[row], used] = await Promise.all([
+    tx.select({ quotas: projects.quotas }).from(projects).where(eq(projects.id, project)).for('update').execute(),
+    usageOf(tx, project),
+  ])
   if (!row) throw notFound('project')
-  const used = await usageOf(tx, project)
   for (const [what, limit, word, show] of limits) {
     const max = row.quotas[limit]
     const wanted = want[what] ?? 0

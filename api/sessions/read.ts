@@ -1,6 +1,7 @@
 /** Reading sessions: always behind the project wall, never a deleted one. */
 import { and, desc, eq, inArray, ne, type SQL, sql } from 'drizzle-orm'
-import { kept, type Sql } from '#db/client.ts'
+import type { Sql } from '#db/client.ts'
+import { kept } from '#db/kept.ts'
 import { clusters, type SessionStatus, sessions } from '#db/schema.ts'
 import { linkTiming } from '#protocol/link-messages.ts'
 import { type Ctx, projectWall } from '../context.ts'
@@ -39,6 +40,13 @@ const sessionById = kept(db =>
     .prepare('session_by_id'),
 )
 
+const sessionOfEvent = kept(db =>
+  select(db)
+    .where(eq(sessions.id, sql.placeholder('id')))
+    .limit(1)
+    .prepare('session_of_event'),
+)
+
 function visible(ctx: Ctx): SQL | undefined {
   const wall = projectWall(ctx)
   return and(ne(sessions.desired, 'deleted'), wall === null ? undefined : eq(sessions.project_id, wall), withinBounds(ctx.actor))
@@ -57,7 +65,7 @@ export async function getSession(ctx: Ctx, id: string) {
 
 /** As an event tells it: read inside the transaction of the change. */
 export async function sessionForEvent(db: Sql, id: string, origin: string) {
-  const [found] = await select(db).where(eq(sessions.id, id)).limit(1)
+  const [found] = await sessionOfEvent(db).execute({ id })
   return found ? viewOf(found, origin) : null
 }
 

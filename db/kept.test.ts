@@ -1,0 +1,50 @@
+/** A kept statement goes where its handle goes: a transaction sees what it wrote itself, others do not. */
+import { eq, sql } from 'drizzle-orm'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { testDatabase } from '../tests/database.ts'
+import { type OpenDatabase, openDatabase, type Sql } from './client.ts'
+import { kept } from './kept.ts'
+import { projects } from './schema.ts'
+
+let open: OpenDatabase
+let drop: () => Promise<void>
+beforeAll(async () => {
+  const made = await testDatabase()
+  drop = made.drop
+  open = openDatabase(made.url, { max: 3, applicationName: 'test' })
+})
+afterAll(async () => {
+  await open.close()
+  await drop()
+})
+
+test('in a transaction, outside, and in several at once', async () => {
+  let builds = 0
+  const nameOf = kept((db: Sql) => {
+    builds++
+    return db
+      .select({ name: projects.name })
+      .from(projects)
+      .where(eq(projects.id, sql.placeholder('id')))
+      .prepare('project_name')
+  })
+  const { db } = open
+  await db.transaction(async tx => {
+    await tx.insert(projects).values({ id: 'prj_kept', name: 'inside', quotas: {} as never })
+    expect(await nameOf(tx).execute({ id: 'prj_kept' })).toEqual([{ name: 'inside' }])
+    expect(await nameOf(db).execute({ id: 'prj_kept' })).toEqual([])
+    await expect(
+      tx.transaction(async deeper => {
+        await deeper.update(projects).set({ name: 'deeper' }).where(eq(projects.id, 'prj_kept'))
+        expect(await nameOf(deeper).execute({ id: 'prj_kept' })).toEqual([{ name: 'deeper' }])
+        throw new Error('back')
+      }),
+    ).rejects.toThrow('back')
+  })
+  expect(await nameOf(db).execute({ id: 'prj_kept' })).toEqual([{ name: 'inside' }])
+  const many = await Promise.all(
+    Array.from({ length: 10 }, (_, n) => db.transaction(tx => nameOf(tx).execute({ id: n % 2 ? 'prj_kept' : 'nobody' }))),
+  )
+  expect(many.map(rows => rows.length)).toEqual(Array.from({ length: 10 }, (_, n) => n % 2))
+  expect(builds).toBe(1)
+})
