@@ -79,7 +79,7 @@ export const jobs = pgTable(
     ended_at: instant('ended_at'),
   },
   t => [
-    index('jobs_project').on(t.project_id, t.created_at.desc(), t.id.desc()),
+    index('jobs_project').on(t.project_id, t.created_at, t.id),
     index('jobs_queued').on(t.queued_at).where(sql`${t.status} = 'queued' and ${t.cluster_id} is null`),
     index('jobs_holding')
       .on(t.project_id, t.cluster_id)

@@ -45,7 +45,7 @@ export const pools = pgTable(
     created_at: instant('created_at').notNull().default(now),
   },
   t => [
-    index('pools_project').on(t.project_id, t.created_at.desc(), t.id.desc()),
+    index('pools_project').on(t.project_id, t.created_at, t.id),
     index('pools_cluster').on(t.cluster_id),
     check('pools_size', sql`${t.size} between 0 and 1000 and ${t.idle_size} between 0 and ${t.size}`),
   ],

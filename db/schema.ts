@@ -195,7 +195,7 @@ export const volumes = pgTable(
   },
   t => [
     uniqueIndex('volumes_name').on(t.project_id, t.user_id, t.name).where(sql`${t.desired} = 'present'`),
-    index('volumes_project').on(t.project_id, t.created_at.desc(), t.id.desc()),
+    index('volumes_project').on(t.project_id, t.created_at, t.id),
     index('volumes_cluster_change').on(t.cluster_id, t.change_seq),
   ],
 )
@@ -265,7 +265,9 @@ export const sessions = pgTable(
     ended_at: instant('ended_at'),
   },
   t => [
-    index('sessions_project').on(t.project_id, t.created_at.desc(), t.id.desc()),
+    // Read backwards, newest first. (`desc()` here would put nulls last, an order that no list asks for: then none could use it.)
+    index('sessions_project').on(t.project_id, t.created_at, t.id),
+    index('sessions_created').on(t.created_at, t.id),
     index('sessions_active').on(t.project_id).where(sql`${t.status} in ('queued', 'starting', 'running', 'stopping')`),
     index('sessions_queued').on(t.created_at).where(sql`${t.status} = 'queued'`),
     index('sessions_cluster_change').on(t.cluster_id, t.change_seq),
@@ -427,7 +429,7 @@ export const audit = pgTable(
     created_at: instant('created_at').notNull().default(now),
   },
   t => [
-    index('audit_project').on(t.project_id, t.created_at.desc(), t.id.desc()),
+    index('audit_project').on(t.project_id, t.created_at, t.id),
     index('audit_age').on(t.created_at),
     index('audit_order').on(t.tx, t.seq),
   ],

@@ -51,7 +51,7 @@ export const terminals = pgTable(
     created_at: instant('created_at').notNull().default(now),
   },
   t => [
-    index('terminals_project').on(t.project_id, t.created_at.desc(), t.id.desc()),
+    index('terminals_project').on(t.project_id, t.created_at, t.id),
     index('terminals_session').on(t.session_id),
     index('terminals_job').on(t.job_id),
     index('terminals_open').on(t.cluster_id).where(sql`${t.status} <> 'ended'`),
