@@ -1,8 +1,6 @@
 /** Talks to the host program of one session: requests, and streams by upgrade. How a connection to it is made is the runtime's business. */
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import WebSocket from 'ws'
 import { zeroMask } from '../link/link-socket.ts'
 import { DialError, type Dialled, type HostRequest, type HostResponse } from './runtime.ts'
@@ -26,7 +24,7 @@ export async function askHost(door: HostDoor, asked: HostRequest): Promise<HostR
     signal: asked.signal,
   })
   const answered = response(request)
-  const sent = asked.body ? pipeline(Readable.from(asked.body, { objectMode: false }), request) : void request.end()
+  const sent = asked.body ? sendBody(request, asked.body, asked.headers['content-length']) : void request.end()
   // A refusal can come before the body has been taken: then the answer counts, not the broken upload.
   sent?.catch(cause => request.destroy(cause as Error))
   const answer = await answered.catch(cause => {
@@ -37,6 +35,31 @@ export async function askHost(door: HostDoor, asked: HostRequest): Promise<HostR
   for (const [name, value] of Object.entries(answer.headers))
     if (value !== undefined && name !== 'connection' && name !== 'keep-alive') headers[name] = String(value)
   return { status: answer.statusCode ?? 502, headers, body: answer }
+}
+
+/**
+ * What a body of known length still lacks decides which write is the last: once the host has all of it, it answers and closes, and a write after that,
+ * though of nothing, would break the connection with the answer unread.
+ */
+async function sendBody(request: ClientRequest, body: AsyncIterable<Uint8Array>, declared: string | undefined): Promise<void> {
+  let left = declared === undefined ? Number.POSITIVE_INFINITY : Number(declared)
+  for await (const chunk of body) {
+    if (chunk.length >= left) return void request.end(chunk.subarray(0, left))
+    left -= chunk.length
+    if (!request.write(chunk)) await room(request)
+    if (request.destroyed) return
+  }
+  request.end()
+}
+
+function room(request: ClientRequest): Promise<void> {
+  return new Promise(resolve => {
+    const done = () => {
+      for (const event of ['drain', 'close']) request.off(event, done)
+      resolve()
+    }
+    for (const event of ['drain', 'close']) request.once(event, done)
+  })
 }
 
 export async function dialMessages(

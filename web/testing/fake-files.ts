@@ -37,7 +37,8 @@ export function fakeFiles(state: FakeState) {
       return response.end(bytes)
     }
     if (path && !state.files.has(`${path}/`)) return problem(response, 404, 'not_found', { detail: 'There is no such file.' })
-    return json(response, 200, { entries: entriesOf(state.files, path ? `${path}/` : '') })
+    const data = entriesOf(state.files, path ? `${path}/` : '')
+    return json(response, 200, { object: 'list', data, has_more: false, next_cursor: null })
   }
 }
 

@@ -1,5 +1,5 @@
 /** Files below a session's home. Single files are plain links: the browser's own downloads stream them. */
-import type { FileEntry } from './contract.ts'
+import type { FileEntry, List } from './contract.ts'
 import type { Http } from './http.ts'
 
 /** `path`: its steps below home. */
@@ -9,7 +9,7 @@ export const fileAddress = (session: string, path: readonly string[]) =>
 export function fileCalls({ json, maybe, send }: Http) {
   return {
     folder: async (session: string, path: readonly string[], signal: AbortSignal): Promise<FileEntry[]> =>
-      (await json<{ entries: FileEntry[] }>(fileAddress(session, path), { signal })).entries,
+      (await json<List<FileEntry>>(fileAddress(session, path), { signal })).data,
     async writeFile(session: string, path: readonly string[], file: Blob, signal: AbortSignal): Promise<void> {
       const headers = { 'content-type': 'application/octet-stream' }
       await send(fileAddress(session, path), { method: 'PUT', raw: file, headers, signal })
