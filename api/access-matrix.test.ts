@@ -100,6 +100,7 @@ describe('the matrix', () => {
       'POST /v1/auth/login',
       'POST /v1/auth/logout',
       'POST /v1/hooks/x',
+      'POST /v1/links/ask',
       'POST /v1/links/open',
       'POST /v1/links/tickets',
     ])

@@ -376,6 +376,8 @@ export const grants = pgTable(
     joined_at: instant('joined_at'),
     closed_at: instant('closed_at'),
     close_code: integer('close_code'),
+    /** When a guest asked for control; null once the session's user has decided. */
+    asked_at: instant('asked_at'),
     /** Viewer to session, and back; known once it is closed. */
     bytes_in: bigint('bytes_in', { mode: 'number' }),
     bytes_out: bigint('bytes_out', { mode: 'number' }),

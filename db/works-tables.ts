@@ -40,6 +40,8 @@ export const webhooks = pgTable(
     provider: text('provider').$type<'github' | 'gitlab'>().notNull(),
     sealed: text('sealed').notNull(),
     branches: text('branches').notNull(),
+    /** Switched off, what is pushed is answered and begins nothing. */
+    enabled: boolean('enabled').notNull().default(true),
     /** Body of the build, as for POST /v1/jobs; its ref is the pushed commit. */
     build: jsonb('build').$type<Record<string, unknown>>().notNull(),
     /** Body of the deploy that follows a build that succeeded; `{image}` is what was built. */

@@ -39,6 +39,7 @@ describe('a share link', () => {
     const { status, body } = await open(secretOf(link.url))
     expect(status).toBe(200)
     expect(Object.keys(body).sort()).toEqual([
+      'asked_at',
       'control_mode',
       'display',
       'expires_at',

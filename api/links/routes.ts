@@ -3,8 +3,8 @@ import { PageQuery, pageOf } from '../paging.ts'
 import type { Mount } from '../resources.ts'
 import { json, jsonBody, newRouter, problemAnswers, route } from '../route.ts'
 import { Ticket } from '../streams/tickets.ts'
-import { Link, LinkCreate, LinkOpen, LinkWithUrl, SharedSession } from './schema.ts'
-import { createLink, listLinks, openLink, revokeLink, ticketForLink } from './service.ts'
+import { Link, LinkAsk, LinkCreate, LinkOpen, LinkWithUrl, SharedSession } from './schema.ts'
+import { askForControl, createLink, listLinks, openLink, revokeLink, ticketForLink } from './service.ts'
 
 const tags = ['Share links']
 const params = z.object({ id: z.string().max(64) })
@@ -55,6 +55,21 @@ const open = route({
   responses: { 200: json(SharedSession, 'What is shared'), ...problemAnswers('not_found') },
 })
 
+const ask = route({
+  access: 'public',
+  operationId: 'askForControl',
+  limit: 'login',
+  method: 'post',
+  path: '/v1/links/ask',
+  tags,
+  summary: 'Ask the session’s user for control (of a link with role `control`, while another one has it)',
+  request: { body: jsonBody(LinkAsk) },
+  responses: {
+    200: json(SharedSession, 'Asked; `asked_at` is null again once that was decided'),
+    ...problemAnswers('not_found', 'conflict'),
+  },
+})
+
 const ticket = route({
   access: 'public',
   operationId: 'linkTicket',
@@ -82,6 +97,10 @@ export const mountLinks: Mount = app => {
   router.openapi(open, async c => {
     const { link, viewer } = c.req.valid('json')
     return c.json(await openLink(c.var.ctx, link, viewer), 200)
+  })
+  router.openapi(ask, async c => {
+    const { link, viewer } = c.req.valid('json')
+    return c.json(await askForControl(c.var.ctx, link, viewer), 200)
   })
   router.openapi(ticket, async c => {
     c.header('cache-control', 'no-store')

@@ -49,6 +49,10 @@ export const LinkOpen = z
   })
   .openapi('LinkOpen')
 
+export const LinkAsk = z
+  .strictObject({ link: secret, viewer: z.string().max(64).openapi({ description: 'Its open screen.' }) })
+  .openapi('LinkAsk')
+
 /** All that a stranger with the link learns. */
 export const SharedSession = z
   .object({
@@ -62,6 +66,7 @@ export const SharedSession = z
       .nullable()
       .openapi({ description: 'Of the open screen `viewer`; null when none was asked about or it is closed.' }),
     control_mode: z.enum(controlModes),
+    asked_at: time.nullable().openapi({ description: 'When this open screen asked for control; null once that was decided.' }),
     shared_by: z.string(),
     expires_at: time,
   })

@@ -8,6 +8,7 @@ import { and, desc, eq, isNull, sql } from 'drizzle-orm'
 import { clusters, grants, links, sessions, tickets } from '#db/schema.ts'
 import { recordAudit } from '../audit/record.ts'
 import { type Ctx, tokenActor } from '../context.ts'
+import { emitEvent } from '../events/emit.ts'
 import { newId } from '../ids.ts'
 import { afterCursor, type PageQuery, page } from '../paging.ts'
 import { notFound, Problem } from '../problem.ts'
@@ -142,7 +143,7 @@ async function findBySecret(ctx: Ctx, secret: string) {
 export async function openLink(ctx: Ctx, secret: string, viewer?: string) {
   const { link, row, online } = await findBySecret(ctx, secret)
   const session = viewOf({ row, online, position: null }, ctx.origin)
-  const own = viewer === undefined ? undefined : await ownRole(ctx, link.id, viewer)
+  const own = viewer === undefined ? undefined : await ownScreen(ctx, link.id, viewer)
   return {
     object: 'shared_session' as const,
     name: session.name,
@@ -150,20 +151,41 @@ export async function openLink(ctx: Ctx, secret: string, viewer?: string) {
     status: session.status,
     display: session.display,
     role: link.role,
-    role_now: own ?? null,
+    role_now: own?.role ?? null,
     control_mode: row.control,
+    asked_at: own?.asked_at?.toISOString() ?? null,
     shared_by: link.user_id,
     expires_at: link.expires_at.toISOString(),
   }
 }
 
-async function ownRole(ctx: Ctx, link: string, viewer: string) {
+async function ownScreen(ctx: Ctx, link: string, viewer: string) {
   const [row] = await ctx.db
-    .select({ role: roleNow })
+    .select({ role: roleNow, asked_at: grants.asked_at })
     .from(grants)
     .innerJoin(sessions, eq(sessions.id, grants.session_id))
     .where(and(eq(grants.id, viewer), eq(grants.link_id, link), isNull(grants.closed_at)))
-  return row?.role
+  return row
+}
+
+/** Only told: what the guest may do stays the decision of the session's user. Asked again before that, it is not told again. */
+export async function askForControl(ctx: Ctx, secret: string, viewer: string) {
+  const { link, row } = await findBySecret(ctx, secret)
+  const own = await ownScreen(ctx, link.id, viewer)
+  if (!own) throw notFound('screen opened through this link')
+  if (link.role === 'view') throw new Problem('conflict', 'This link is to watch only: ask for one to control.')
+  if (own.role === 'control') throw new Problem('conflict', 'This screen has control already.')
+  await ctx.db.transaction(async tx => {
+    const [asked] = await tx
+      .update(grants)
+      .set({ asked_at: sql`clock_timestamp()` as never })
+      .where(and(eq(grants.id, viewer), isNull(grants.asked_at), isNull(grants.closed_at)))
+      .returning({ id: grants.id })
+    if (!asked) return
+    const data = { session_id: row.id, viewer, link: link.id }
+    await emitEvent(tx, { type: 'session.control_asked', project: row.project_id, session: row.id, data })
+  })
+  return openLink(ctx, secret, viewer)
 }
 
 /** A one-time ticket for the screen. How many may be open at once is checked when the stream is granted, under the link's lock. */

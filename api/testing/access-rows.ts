@@ -99,6 +99,7 @@ export const rows: Record<string, Row> = {
   'GET /v1/sessions/{id}/links': { of: 'session', own: 200 },
   'DELETE /v1/sessions/{id}/links/{link}': { of: 'link', own: 204 },
   'POST /v1/links/open': { body: { link: 'x' }, own: 404 },
+  'POST /v1/links/ask': { body: { link: 'x', viewer: 'x' }, own: 404 },
   'POST /v1/links/tickets': { body: { link: 'x' }, own: 404 },
 
   'GET /v1/volumes': { own: 200 },
@@ -118,6 +119,7 @@ export const rows: Record<string, Row> = {
   'POST /v1/registries/{id}/test': { of: 'registry', headers: { prefer: 'wait=0' }, own: 200 },
   'GET /v1/webhooks': { own: 200 },
   'POST /v1/webhooks': { body: { provider: 'github', build: { git: { url: 'https://git.example.com/a' } } }, own: 201 },
+  'PATCH /v1/webhooks/{id}': { of: 'webhook', body: { enabled: false }, own: 200 },
   'DELETE /v1/webhooks/{id}': { of: 'webhook', own: 204 },
   'POST /v1/hooks/{id}': { own: 401 },
 

@@ -26,6 +26,7 @@ export const Viewer = z
     role: role.openapi({ description: 'What it may do now.' }),
     granted_role: role.openapi({ description: 'The most it can be given: how it was let in.' }),
     address: z.string().nullable().openapi({ description: 'Told to the session’s user and to admins; null for others.' }),
+    asked_at: time.nullable().openapi({ description: 'A guest who asked for control, until somebody decides (PUT …/control).' }),
     since: time,
     created_at: time.openapi({ description: 'As `since`.' }),
   })

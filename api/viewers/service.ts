@@ -1,5 +1,5 @@
 /** Verbs of viewers: who watches, and handing control over. Only the session's own user, or an admin, decides who controls. */
-import { and, desc, eq, isNull } from 'drizzle-orm'
+import { and, desc, eq, isNotNull, isNull } from 'drizzle-orm'
 import { grants, sessions } from '#db/schema.ts'
 import { recordAudit } from '../audit/record.ts'
 import { type Ctx, holds, tokenActor } from '../context.ts'
@@ -38,6 +38,7 @@ export async function listViewers(ctx: Ctx, session: string) {
       role,
       granted_role: grant.role,
       address: tellsAddress ? grant.address : null,
+      asked_at: grant.asked_at?.toISOString() ?? null,
       since: grant.opened_at.toISOString(),
       created_at: grant.opened_at.toISOString(),
     })),
@@ -62,6 +63,10 @@ export async function setControl(ctx: Ctx, session: string, input: ControlChange
       if (grant.role === 'view')
         throw new Problem('conflict', 'This viewer was let in to watch only; share a link with role "control".')
     }
+    await tx
+      .update(grants)
+      .set({ asked_at: null })
+      .where(and(screensOf(session), isNotNull(grants.asked_at)))
     await tx.update(sessions).set({ control: input.mode, control_holder: viewer }).where(eq(sessions.id, session))
     await recordAudit(tx, ctx, {
       action: 'session.control',

@@ -1,7 +1,7 @@
 /** Who watches, and handing control over, against real Postgres: what each open screen may do is computed from rows. */
 import { and, eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { audit, grants, sessions } from '#db/schema.ts'
+import { audit, events, grants, sessions } from '#db/schema.ts'
 import { loadBuiltinTemplates } from '../templates/builtin.ts'
 import { type ApiFixture, apiFixture, type Minted, origin } from '../testing/api-fixture.ts'
 import { FakeCluster } from '../testing/fake-cluster.ts'
@@ -130,6 +130,33 @@ describe('control', () => {
     expect((await control({ mode: 'sometimes' })).status).toBe(422)
     const stranger = await api.mint({ scopes: ['sessions:connect'] })
     expect((await control({ mode: 'single' }, stranger)).status).toBe(404)
+  })
+
+  it('may be asked for: told once, seen among the viewers, over with the decision', async () => {
+    const [friend, eyes] = [await byLink('control'), await byLink('view')]
+    const ask = (secret: string, viewer: string) => api.call('POST', '/v1/links/ask', { body: { link: secret, viewer } })
+    const told = async () => (await api.db.select().from(events).where(eq(events.type, 'session.control_asked'))).length
+    expect((await ask(friend.secret, friend.viewer)).status).toBe(409)
+    await control({ mode: 'single' })
+    expect((await ask(eyes.secret, eyes.viewer)).status).toBe(409)
+    expect((await ask(friend.secret, eyes.viewer)).status).toBe(404)
+    const answer = await ask(friend.secret, friend.viewer)
+    expect([answer.status, answer.body.role_now]).toEqual([200, 'view'])
+    expect(Date.parse(answer.body.asked_at)).not.toBeNaN()
+    await ask(friend.secret, friend.viewer)
+    expect(await told()).toBe(1)
+    const [event] = await api.db.select().from(events).where(eq(events.type, 'session.control_asked'))
+    expect(event).toMatchObject({ session_id: id, data: { session_id: id, viewer: friend.viewer, link: friend.link } })
+    const asking = (await viewers()).body.data.filter((viewer: { asked_at: unknown }) => viewer.asked_at)
+    expect(asking.map((viewer: { id: string }) => viewer.id)).toEqual([friend.viewer])
+    await control({ mode: 'single', viewer: friend.viewer })
+    expect((await viewers()).body.data.every((viewer: { asked_at: unknown }) => viewer.asked_at === null)).toBe(true)
+    expect(
+      (await api.call('POST', '/v1/links/open', { body: { link: friend.secret, viewer: friend.viewer } })).body,
+    ).toMatchObject({
+      role_now: 'control',
+      asked_at: null,
+    })
   })
 
   it('each change is in the audit and in the session', async () => {

@@ -3,8 +3,8 @@ import { PageQuery, pageOf } from '../paging.ts'
 import type { Mount } from '../resources.ts'
 import { declareRoute, json, jsonBody, newRouter, problemAnswers, route } from '../route.ts'
 import { bodyUpTo } from './body.ts'
-import { HookAnswer, Webhook, WebhookCreate, WebhookWithSecret } from './schema.ts'
-import { createWebhook, deleteWebhook, listWebhooks, receive } from './service.ts'
+import { HookAnswer, Webhook, WebhookCreate, WebhookPatch, WebhookWithSecret } from './schema.ts'
+import { createWebhook, deleteWebhook, listWebhooks, patchWebhook, receive } from './service.ts'
 
 const tags = ['Webhooks']
 const params = z.object({ id: z.string().max(64) })
@@ -30,6 +30,17 @@ const list = route({
   summary: 'Hooks of the project',
   request: { query: PageQuery },
   responses: { 200: json(pageOf(Webhook, 'WebhookList'), 'Hooks, newest first') },
+})
+
+const patch = route({
+  access: 'jobs:write',
+  operationId: 'updateWebhook',
+  method: 'patch',
+  path: '/v1/webhooks/{id}',
+  tags,
+  summary: 'Switch a hook off or on, or change its name and branches',
+  request: { params, body: jsonBody(WebhookPatch) },
+  responses: { 200: json(Webhook, 'The hook'), ...problemAnswers('not_found') },
 })
 
 const remove = route({
@@ -66,6 +77,7 @@ export const mountWebhooks: Mount = app => {
     return c.json(await createWebhook(c.var.ctx, c.req.valid('json')), 201)
   })
   router.openapi(list, async c => c.json(await listWebhooks(c.var.ctx, c.req.valid('query')), 200))
+  router.openapi(patch, async c => c.json(await patchWebhook(c.var.ctx, c.req.valid('param').id, c.req.valid('json')), 200))
   router.openapi(remove, async c => {
     await deleteWebhook(c.var.ctx, c.req.valid('param').id)
     return c.body(null, 204)

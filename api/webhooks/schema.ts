@@ -44,6 +44,15 @@ export const WebhookCreate = z
   .openapi('WebhookCreate')
 export type WebhookCreate = z.infer<typeof WebhookCreate>
 
+export const WebhookPatch = z
+  .strictObject({
+    name: z.string().min(1).max(100).nullish(),
+    branches: WebhookCreate.shape.branches.unwrap().optional(),
+    enabled: z.boolean().optional().openapi({ description: 'false: what is pushed is answered and begins nothing.' }),
+  })
+  .openapi('WebhookPatch')
+export type WebhookPatch = z.infer<typeof WebhookPatch>
+
 export const Webhook = z
   .object({
     id: z.string(),
@@ -52,6 +61,7 @@ export const Webhook = z
     project: z.string(),
     provider: z.enum(['github', 'gitlab']),
     branches: z.string(),
+    enabled: z.boolean(),
     build: z.record(z.string(), z.unknown()),
     deploy: z.record(z.string(), z.unknown()).nullable(),
     url: z.string().openapi({ description: 'Where the git server sends its pushes.' }),

@@ -17,7 +17,7 @@ import type { PeriodicEnv } from '../periodic-work.ts'
 import { invalid, notFound, Problem } from '../problem.ts'
 import { sealingOf } from '../sealing.ts'
 import { branchFits, deliveryOf, isSigned, readPush } from './push.ts'
-import type { WebhookCreate } from './schema.ts'
+import type { WebhookCreate, WebhookPatch } from './schema.ts'
 
 type Row = typeof webhooks.$inferSelect
 const placeOf = (id: string) => `webhook ${id}`
@@ -29,6 +29,7 @@ const view = (row: Row, origin: string) => ({
   project: row.project_id,
   provider: row.provider,
   branches: row.branches,
+  enabled: row.enabled,
   build: row.build,
   deploy: row.deploy,
   url: `${origin}/v1/hooks/${row.id}`,
@@ -84,6 +85,20 @@ export async function listWebhooks(ctx: Ctx, query: PageQuery) {
   return page(rows, query.limit, row => view(row, ctx.origin))
 }
 
+export async function patchWebhook(ctx: Ctx, id: string, input: WebhookPatch) {
+  const wall = projectWall(ctx)
+  const here = and(eq(webhooks.id, id), wall === null ? undefined : eq(webhooks.project_id, wall))
+  const row = await ctx.db.transaction(async tx => {
+    const [found] = await tx.select().from(webhooks).where(here).for('update')
+    if (!found) throw notFound('webhook')
+    const { name = found.name, branches = found.branches, enabled = found.enabled } = input
+    const [row] = await tx.update(webhooks).set({ name, branches, enabled }).where(eq(webhooks.id, id)).returning()
+    await recordAudit(tx, ctx, { action: 'webhook.update', target: id, project: found.project_id, detail: { ...input } })
+    return row!
+  })
+  return view(row, ctx.origin)
+}
+
 export async function deleteWebhook(ctx: Ctx, id: string): Promise<void> {
   const wall = projectWall(ctx)
   await ctx.db.transaction(async tx => {
@@ -120,6 +135,7 @@ export async function receive(ctx: Ctx, id: string, headers: Headers, body: Uint
   const hash = await ctx.sha256(body)
   const delivery = deliveryOf(row.provider, headers)
   if (delivery === null) throw new Problem('bad_request', 'The delivery has no number.')
+  if (!row.enabled) return answer('ignored', 'This hook is switched off.')
   const push = readPush(row.provider, headers, parsed(body))
   if (typeof push === 'string') return answer('ignored', push)
   if (!branchFits(row.branches, push.branch)) return answer('ignored', `The branch ${push.branch} is none of ${row.branches}.`)

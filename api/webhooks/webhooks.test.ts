@@ -146,6 +146,20 @@ describe('a webhook', () => {
     expect((await github(await makeHook(), { body })).body).toMatchObject({ action })
   })
 
+  it('switched off, it believes and begins nothing; switched on, it goes on, for other branches if so said', async () => {
+    const hook = await makeHook()
+    const change = (body: object, as = token) => api.call('PATCH', `/v1/webhooks/${hook.id}`, { token: as, body })
+    expect((await change({ enabled: false })).body).toMatchObject({ id: hook.id, enabled: false, branches: 'main,release/*' })
+    expect(await github(hook)).toMatchObject({ status: 200, body: { action: 'ignored', job: null } })
+    expect((await github(hook, { secret: 'x'.repeat(40) })).status).toBe(401)
+    expect((await change({ enabled: true, branches: 'topic', name: 'mine' })).body).toMatchObject({ enabled: true, name: 'mine' })
+    expect((await github(hook)).body.action).toBe('ignored')
+    expect((await github(hook, { body: { ref: 'refs/heads/topic' } })).body.action).toBe('build')
+    expect((await change({ branches: 'a b' })).status).toBe(422)
+    const stranger = await api.mint({ scopes: ['jobs:read', 'jobs:write'] })
+    expect((await change({ enabled: false }, stranger)).status).toBe(404)
+  })
+
   it('knows GitLab', async () => {
     const hook = await makeHook({ provider: 'gitlab', secret: 'a-secret-of-my-own' })
     const text = JSON.stringify({ ref: 'refs/heads/main', after: 'c'.repeat(40) })

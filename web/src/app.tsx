@@ -5,7 +5,7 @@ import type { AppParts } from './app-context.tsx'
 import { AppProvider, allows } from './app-context.tsx'
 import { useStore } from './live/observable.ts'
 import { LoginPage } from './pages/login/login-page.tsx'
-import { ChunkMissing, findPage, pages, scopeOf } from './pages.tsx'
+import { ChunkMissing, findPage, pages, persistently, scopeOf } from './pages.tsx'
 import { Button } from './parts/button.tsx'
 import { PortholeMark } from './parts/porthole-art.tsx'
 import { EmptyState, NotAllowed, Skeleton } from './parts/states.tsx'
@@ -16,7 +16,9 @@ import { ToastShelf } from './shell/toasts.tsx'
 
 /** Where a share link leads: open to anybody, so nothing is asked about an account. */
 export const joinPath = '/join'
-const JoinPage = lazy(async () => ({ default: (await import('./pages/join/join-page.tsx')).JoinPage }))
+const JoinPage = lazy(async () => ({
+  default: await persistently(async () => (await import('./pages/join/join-page.tsx')).JoinPage),
+}))
 
 interface AppProps {
   parts: AppParts

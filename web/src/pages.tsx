@@ -40,9 +40,37 @@ export interface PageEntry {
 
 export class ChunkMissing extends Error {}
 
+/** Browsers drop what is under way when the network changes, and a chunk that did not come once may well come now. */
+export async function persistently<T>(load: () => Promise<T>, waits: readonly number[] = [300, 2_000]): Promise<T> {
+  for (const wait of waits) {
+    try {
+      return await load()
+    } catch {
+      await new Promise(resolve => setTimeout(resolve, wait))
+      askStylesAgain()
+    }
+  }
+  return load()
+}
+
+/** The bundler's loader asks for a stylesheet only once. */
+function askStylesAgain() {
+  for (const link of document.querySelectorAll<HTMLLinkElement>('link[rel=stylesheet]'))
+    if (isMissing(link)) link.replaceWith(link.cloneNode())
+}
+
+/** All of them are of this origin: one that cannot be read did not come. */
+function isMissing({ sheet }: HTMLLinkElement): boolean {
+  try {
+    return sheet !== null && sheet.cssRules === null
+  } catch {
+    return true
+  }
+}
+
 function page(entry: Omit<PageEntry, 'body'>): PageEntry {
   const body = lazy(async () => ({
-    default: await entry.load().catch(cause => {
+    default: await persistently(entry.load).catch(cause => {
       throw new ChunkMissing('This part of the dashboard could not be loaded: you are offline, or Porthole was updated.', {
         cause,
       })

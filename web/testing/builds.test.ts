@@ -139,6 +139,12 @@ test('a webhook: what to paste is shown once, then only its address and what it 
     deploy: { mappings: { web: '{image}' } },
   })
 
+  await act('shop, production', 'Switch off')
+  await row('shop, production').getByText('Switched off').waitFor()
+  expect(builds().webhooks.get('hok_01shop')?.enabled).toBe(false)
+  await act('shop, production', 'Switch on')
+  await row('shop, production').getByText('Switched off').waitFor({ state: 'detached' })
+
   await page.getByRole('button', { name: 'shop, production', exact: true }).click()
   expect(await field('URL for GitHub').inputValue()).toContain('/v1/hooks/hok_01shop')
   await page.getByRole('dialog').getByText('npm ci ended with code 1').waitFor()
@@ -216,6 +222,16 @@ test('a token of few scopes sees what it may, and honest words instead of errors
   await page.getByRole('link', { name: 'Secrets' }).click()
   await page.getByText('This token is bound to certain sessions.').waitFor()
   expect(await page.getByRole('button', { name: 'Try again' }).count()).toBe(0)
+})
+
+test('who may look but not connect sees still pictures, and no ticket is asked for', async () => {
+  const { me } = dashboard.api.state
+  dashboard.api.state.me = { ...me, scopes: ['sessions:read'], token: { ...me.token, scopes: ['sessions:read'] } }
+  await dashboard.open('/sessions/ses_01a')
+  await page.getByRole('img', { name: 'Screen of checkout-test' }).waitFor()
+  await page.getByText('your token lacks the scope sessions:connect').waitFor()
+  expect(await page.getByRole('button', { name: /Share|Extend|Session actions/ }).count()).toBe(0)
+  expect(dashboard.api.calls.filter(call => call.includes('tickets') || call.startsWith('WS'))).toEqual([])
 })
 
 test('who may not follow events is told so once, not that the server is gone', async () => {

@@ -219,6 +219,33 @@ test('a lost screen says why, keeps its last picture and comes back with a new t
   expect(await page.locator('canvas[data-frozen]').count()).toBe(0)
 })
 
+test('a part of the dashboard that does not come at first is asked for again, its looks too', async () => {
+  const dropped = new Set<string>()
+  await page.route('**/assets/clusters-page*', route => {
+    const { pathname } = new URL(route.request().url())
+    if (dropped.has(pathname)) return route.continue()
+    dropped.add(pathname)
+    return route.abort('internetdisconnected')
+  })
+  await open('/clusters')
+  await page.getByRole('heading', { name: 'eu-west' }).waitFor()
+  expect([...dropped].map(path => path.split('.').at(-1)).sort()).toEqual(['css', 'js'])
+  const looks = () => page.evaluate(`getComputedStyle(document.querySelector('.cluster')).display`)
+  await soon(async () => expect(await looks()).toBe('flex'))
+})
+
+test('a way to the screen that never answers is given up, said, and tried again', async () => {
+  api.faults.set('POST /v1/sessions/ses_01a/tickets', 'hang')
+  await page.clock.install()
+  await open('/sessions/ses_01a')
+  await page.getByText('Connecting to the screen').waitFor()
+  await page.clock.fastForward(46_000)
+  await page.locator('.screen-veil').getByText('The screen did not answer in time.').waitFor()
+  api.faults.clear()
+  await page.getByRole('button', { name: 'Now' }).click()
+  await live().waitFor()
+})
+
 test('a screen that was taken back stays closed until asked for', async () => {
   await open('/sessions/ses_01a')
   await live().waitFor()

@@ -67,7 +67,14 @@ export interface FakeApi {
   /** Screens that are open now, by session. */
   screens: Map<
     string,
-    { rfb: RfbDouble; viewer: string; role: string; link: string | null; close: (code: number, reason: string) => void }[]
+    {
+      rfb: RfbDouble
+      viewer: string
+      role: string
+      link: string | null
+      asked_at: string | null
+      close: (code: number, reason: string) => void
+    }[]
   >
   terminals: { all: Map<string, FakeTerminal>; make: (session: string) => FakeTerminal }
   /** Requests by `METHOD path`, in order. */
@@ -125,7 +132,7 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
   const terminals = fakeTerminals(tickets, nextId)
   const files = fakeFiles(state)
   const builds = fakeBuilds(state.builds, nextId)
-  const links = fakeLinks({ state, screens, tickets, nextId })
+  const links = fakeLinks({ state, screens, tickets, nextId, tell: (type, more) => tell(type, more) })
 
   function tell(type: string, more: Partial<LiveEvent>): void {
     const event: LiveEvent = { id: nextId('evt'), object: 'event', type, created_at: new Date().toISOString(), ...more }
@@ -358,6 +365,7 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
         viewer: `str_${ticket}`,
         role: grant.role,
         link: grant.link ?? null,
+        asked_at: null,
         close: (code: number, reason: string) => ws.close(code, reason),
       }
       screens.set(grant.session, [...open, entry])

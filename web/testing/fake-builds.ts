@@ -125,6 +125,11 @@ export function fakeBuilds(state: BuildsState, nextId: (prefix: string) => strin
   function webhooks(request: IncomingMessage, id: string, body: Body, response: ServerResponse): unknown {
     if (!id && request.method === 'GET') return json(response, 200, list([...state.webhooks.values()]))
     if (request.method === 'DELETE') return remove(state.webhooks, id, response)
+    const known = state.webhooks.get(id)
+    if (request.method === 'PATCH' && known) {
+      state.webhooks.set(id, { ...known, ...body })
+      return json(response, 200, state.webhooks.get(id))
+    }
     const git = (body.build as Body | undefined)?.git as Body | undefined
     if (!/^https?:/.test(text(git?.url))) {
       const detail = 'Must be an http: or https: address.'
@@ -135,6 +140,7 @@ export function fakeBuilds(state: BuildsState, nextId: (prefix: string) => strin
       id: nextId('hok'),
       object: 'webhook',
       name: text(body.name) || null,
+      enabled: true,
       project: 'prj_01main',
       deploy: (body.deploy as Webhook['deploy'] | undefined) ?? null,
       url: '',

@@ -9,9 +9,10 @@ interface Parts {
   screens: FakeApi['screens']
   tickets: Map<string, { session: string; role: string; link?: string }>
   nextId: (prefix: string) => string
+  tell: (type: string, more: object) => void
 }
 
-export function fakeLinks({ state, screens, tickets, nextId }: Parts) {
+export function fakeLinks({ state, screens, tickets, nextId, tell }: Parts) {
   const watching = (link: Link) => (screens.get(link.session) ?? []).filter(screen => screen.link === link.id)
   const shown = (link: Link): Link => ({ ...link, viewers: watching(link).length })
 
@@ -48,12 +49,17 @@ export function fakeLinks({ state, screens, tickets, nextId }: Parts) {
     const link = state.links.get(String(body.link))
     const session = link && state.sessions.get(link.session)
     if (!link || !session || Date.parse(link.expires_at) <= Date.now()) return problem(response, 404, 'not_found')
-    if (what === 'open') {
+    const own = watching(link).find(screen => screen.viewer === body.viewer)
+    if (what === 'ask' && own && !own.asked_at) {
+      own.asked_at = new Date().toISOString()
+      tell('session.control_asked', { session_id: session.id, viewer: own.viewer, link: link.id })
+    }
+    if (what === 'open' || what === 'ask') {
       const { name, template, status, display } = session
       const { role, shared_by, expires_at } = link
       const holder = session.control.viewer
       const role_now = session.control.mode === 'single' && body.viewer && holder !== body.viewer ? 'view' : link.role
-      const control = { role_now, control_mode: session.control.mode }
+      const control = { role_now, control_mode: session.control.mode, asked_at: own?.asked_at ?? null }
       return json(response, 200, {
         object: 'shared_session',
         name,

@@ -59,7 +59,7 @@ export class FakeTerminal {
 export function fakeTerminals(tickets: Map<string, { session: string; role: string }>, nextId: (prefix: string) => string) {
   const all = new Map<string, FakeTerminal>()
 
-  function make(session: string): FakeTerminal {
+  function make(session: string | null, job: string | null = null, pod: string | null = null): FakeTerminal {
     const id = nextId('trm')
     const terminal = new FakeTerminal({
       id,
@@ -68,8 +68,8 @@ export function fakeTerminals(tickets: Map<string, { session: string; role: stri
       user: 'ada',
       cluster: 'clu_1',
       session,
-      job: null,
-      pod: null,
+      job,
+      pod,
       container: null,
       shell: null,
       cols: 80,
@@ -89,12 +89,17 @@ export function fakeTerminals(tickets: Map<string, { session: string; role: stri
   }
 
   function answer(method: string, id: string, verb: string, url: URL, body: Body, response: ServerResponse): unknown {
-    if (!id && method === 'POST') return json(response, 201, make(String(body.session)).view)
+    const text = (value: unknown) => (typeof value === 'string' ? value : null)
+    if (!id && method === 'POST') return json(response, 201, make(text(body.session), text(body.job), text(body.pod)).view)
     if (!id)
       return json(
         response,
         200,
-        list([...all.values()].map(one => one.view).filter(one => one.session === url.searchParams.get('session'))),
+        list(
+          [...all.values()]
+            .map(one => one.view)
+            .filter(one => one.session === url.searchParams.get('session') && one.job === url.searchParams.get('job')),
+        ),
       )
     const terminal = all.get(id)
     if (!terminal) return problem(response, 404, 'not_found')

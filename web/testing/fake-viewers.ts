@@ -25,6 +25,7 @@ export function fakeViewers({ state, screens, tellSession }: Parts) {
         role: screen.role === 'control' && mayNow ? 'control' : 'view',
         granted_role: screen.role === 'control' ? 'control' : 'view',
         address: screen.link ? '203.0.113.9' : '198.51.100.24',
+        asked_at: screen.asked_at,
         since: new Date(Date.now() - 95_000).toISOString(),
         created_at: new Date(Date.now() - 95_000).toISOString(),
       }
@@ -35,6 +36,7 @@ export function fakeViewers({ state, screens, tellSession }: Parts) {
     const session = state.sessions.get(id)
     if (!session) return problem(response, 404, 'not_found')
     if (verb === 'viewers') return json(response, 200, listOf(session))
+    for (const screen of screens.get(id) ?? []) screen.asked_at = null
     const { mode, viewer } = body as unknown as ControlChange
     const next: Session = { ...session, control: { mode, viewer: viewer ?? null } }
     tellSession(next)

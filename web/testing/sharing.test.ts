@@ -163,6 +163,26 @@ test('a refused link stands in words in the dialog; bad numbers never leave the 
   expect(made()).toBeLessThanOrEqual(2)
 })
 
+test('a guest asks for control, and has it as soon as the owner says so', async () => {
+  await dashboard.open('/sessions/ses_01a')
+  await live(page).waitFor()
+  const other = await guest()
+  await other.goto(join(`vnc-lk-${'control'.padEnd(49, '0')}`))
+  await live(other).waitFor()
+  expect(await other.getByRole('button', { name: 'Ask for control' }).count()).toBe(0)
+  await page.getByRole('tab', { name: 'Viewers' }).click()
+  await page.locator('label', { hasText: 'One at a time' }).click()
+  await page.locator('.control-line', { hasText: 'Only you type' }).waitFor()
+  await other.getByRole('button', { name: 'Ask for control' }).click()
+  await other.getByText('Asked.').waitFor()
+  await page.locator('.viewers li', { hasText: 'asks for control' }).waitFor()
+  await page.getByRole('button', { name: 'Give it' }).click()
+  await page.locator('.control-line', { hasText: 'Somebody else has control' }).waitFor()
+  await other.getByText('You have control').waitFor()
+  expect(await page.getByText('asks for control').count()).toBe(0)
+  await other.context().close()
+})
+
 test('control goes to a guest and comes back, and both ends say so while their screens go on', async () => {
   await dashboard.open('/sessions/ses_01a')
   await live(page).waitFor()

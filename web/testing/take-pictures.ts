@@ -293,11 +293,40 @@ const scenes: readonly Scene[] = [
       await press('Make the hook')(page)
     },
   },
+  ...['sessions', 'jobs', 'volumes', 'pools', 'registries', 'secrets', 'webhooks', 'tokens', 'projects', 'clusters', 'wall'].map(
+    name => ({
+      name: `odd-${name}`,
+      path: `/${name}`,
+      before: odd,
+    }),
+  ),
+  { name: 'odd-session', path: '/sessions/ses_01a', before: odd },
   { name: 'few-scopes', path: '/', before: api => few(api, ['jobs:read']) },
   { name: 'few-scopes-session', path: '/sessions/ses_01a', before: api => few(api, ['sessions:read']) },
   { name: 'few-scopes-tokens', path: '/tokens', before: api => few(api, ['sessions:read', 'jobs:read']) },
   { name: 'not-found', path: '/nowhere' },
 ]
+
+/** Names as nobody wishes for: long, from right to left, dressed up as markup. */
+function odd(api: FakeApi): void {
+  const names = [
+    '<img src=x onerror=alert(1)><b>bold</b>',
+    'اختبار الدفع في متجر الواجهة البحرية قبل الإطلاق',
+    'a-name-without-a-single-place-to-break-it-that-somebody-made-by-a-script-0123456789-0123456789-0123456789',
+    'right \u202eot tfel\u202c and 日本語のとても長い名前がここにあります。それでも続きます。',
+  ]
+  let turn = 0
+  const next = () => names[turn++ % names.length] as string
+  const { state } = api
+  for (const map of [state.sessions, state.jobs, state.volumes, state.builds.webhooks, state.clusters])
+    for (const [id, one] of map) (map as Map<string, object>).set(id, { ...one, name: next() })
+  for (const [id, one] of state.builds.secrets) state.builds.secrets.set(id, { ...one, name: next() })
+  for (const [id, one] of state.builds.pools) state.builds.pools.set(id, { ...one, template: next(), status_reason: next() })
+  for (const [id, one] of state.builds.registries) state.builds.registries.set(id, { ...one, host: next(), username: next() })
+  state.tokens = state.tokens.map(one => ({ ...one, name: next(), user: next() }))
+  state.projects = state.projects.map(one => ({ ...one, name: next() }))
+  state.me = { ...state.me, user: next(), project: { ...state.me.project, name: next() } }
+}
 
 function few(api: FakeApi, scopes: FakeApi['state']['me']['scopes']): void {
   const { me } = api.state

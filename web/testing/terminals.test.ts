@@ -51,6 +51,30 @@ test('a session’s tab opens one, keys go there, what it says appears, sizes fo
   await soon(() => expect(Number(terminal!.sizes.at(-1)!.split('x')[0])).toBeGreaterThan(narrow! * 1.5))
 })
 
+test('into a job that runs, back to its log, and into the same shell again', async () => {
+  await dashboard.open('/jobs/job_01run')
+  await page.getByRole('button', { name: 'Terminal' }).click()
+  await page.locator('.terminal-page .tty[data-phase=live]').waitFor()
+  await page.getByRole('link', { name: 'Back to the job' }).click()
+  await page.getByRole('heading', { name: 'checkout tests' }).waitFor()
+  await page.getByRole('button', { name: 'Terminal' }).click()
+  await page.locator('.terminal-page .tty[data-phase=live]').waitFor()
+  const all = [...dashboard.api.terminals.all.values()].map(one => one.view)
+  expect(all).toEqual([expect.objectContaining({ job: 'job_01run', session: null, pod: null })])
+})
+
+test('of what a manifest made, the pod that is named; into what has ended, no way', async () => {
+  await dashboard.open('/jobs/job_07man')
+  await page.getByRole('button', { name: 'Terminal' }).click()
+  await page.getByRole('textbox', { name: /^Pod/ }).fill('shop-7f9c')
+  await page.getByRole('button', { name: 'Open a terminal' }).click()
+  await page.locator('.terminal-page .tty[data-phase=live]').waitFor()
+  expect([...dashboard.api.terminals.all.values()].map(one => one.view.pod)).toEqual(['shop-7f9c'])
+  await page.goto(`${dashboard.api.url}/jobs/job_03fail`)
+  await page.getByRole('heading', { name: 'nightly e2e' }).waitFor()
+  expect(await page.getByRole('button', { name: 'Terminal' }).count()).toBe(0)
+})
+
 test('the network is cut: it comes back by itself, from the very byte, and types nothing twice', async () => {
   const terminal = await open()
   terminal.say('one\r\n')

@@ -10,6 +10,7 @@ import type {
   SecretCreate,
   Webhook,
   WebhookCreate,
+  WebhookPatch,
   WebhookWithSecret,
 } from './contract.ts'
 import type { Http } from './http.ts'
@@ -29,6 +30,8 @@ export function buildCalls({ json, maybe }: Http) {
 
     webhooks: (signal: AbortSignal) => json<List<Webhook>>('/v1/webhooks', { signal }),
     createWebhook: (body: WebhookCreate) => json<WebhookWithSecret>('/v1/webhooks', { method: 'POST', body }),
+    changeWebhook: (id: string, body: WebhookPatch) =>
+      json<Webhook>(`/v1/webhooks/${encodeURIComponent(id)}`, { method: 'PATCH', body }),
     deleteWebhook: (id: string) => maybe(`/v1/webhooks/${encodeURIComponent(id)}`, { method: 'DELETE' }),
 
     inspectSource: (body: InspectCreate, signal: AbortSignal) =>

@@ -41,6 +41,7 @@ import type { Volume as ApiVolume, VolumeCreate as ApiVolumeCreate } from '../..
 import type {
   Webhook as ApiWebhook,
   WebhookCreate as ApiWebhookCreate,
+  WebhookPatch as ApiWebhookPatch,
   WebhookWithSecret as ApiWebhookWithSecret,
 } from '../../../api/webhooks/schema.ts'
 
@@ -95,6 +96,7 @@ export type SecretCreate = z.input<typeof ApiSecretCreate>
 
 export type Webhook = z.infer<typeof ApiWebhook>
 export type WebhookCreate = z.input<typeof ApiWebhookCreate>
+export type WebhookPatch = ApiWebhookPatch
 export type WebhookWithSecret = z.infer<typeof ApiWebhookWithSecret>
 
 /** Somebody who has a screen open. */

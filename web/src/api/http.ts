@@ -37,15 +37,21 @@ export function createHttp({ fetch, onSignedOut, onServerTime, newKey = randomKe
     const headers: Record<string, string> = { accept: 'application/json', ...call.headers }
     if (call.body !== undefined) headers['content-type'] = 'application/json'
     if (method === 'POST') headers['idempotency-key'] = newKey()
-    let response: Response
-    try {
-      response = await fetch(path + queryOf(call.query), {
+    const ask = () =>
+      fetch(path + queryOf(call.query), {
         method,
         headers,
         credentials: 'same-origin',
         cache: 'no-store',
         ...(call.raw ? { body: call.raw } : call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
         ...(call.signal ? { signal: call.signal } : {}),
+      })
+    let response: Response
+    try {
+      // A browser drops what is under way when its network changes: what only reads is asked once more.
+      response = await ask().catch(error => {
+        if (method !== 'GET' || call.signal?.aborted) throw error
+        return ask()
       })
     } catch (error) {
       if (call.signal?.aborted) throw error

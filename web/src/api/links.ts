@@ -11,6 +11,8 @@ export function linkCalls({ json, maybe }: Http) {
     /** The link is the key: no account is needed, and none is used. */
     openLink: (link: string, viewer: string | null, signal: AbortSignal) =>
       json<SharedSession>('/v1/links/open', { method: 'POST', body: { link, ...(viewer ? { viewer } : {}) }, signal }),
+    askForControl: (link: string, viewer: string) =>
+      json<SharedSession>('/v1/links/ask', { method: 'POST', body: { link, viewer } }),
     linkTicket: (link: string) => json<Ticket>('/v1/links/tickets', { method: 'POST', body: { link } }),
   }
 }

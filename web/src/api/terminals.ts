@@ -1,13 +1,13 @@
-/** Shells in sessions. */
+/** Shells in sessions and jobs. */
 import type { List, Terminal, TerminalCreate, Ticket } from './contract.ts'
 import type { Http } from './http.ts'
 
 export function terminalCalls({ json, maybe }: Http) {
   const terminal = (id: string, rest = '') => `/v1/terminals/${encodeURIComponent(id)}${rest}`
   return {
-    terminals: (session: string, signal?: AbortSignal) =>
+    terminals: (of: { session: string } | { job: string }, signal?: AbortSignal) =>
       json<List<Terminal>>('/v1/terminals', {
-        query: { session, status: 'active', limit: 50 },
+        query: { ...of, status: 'active', limit: 50 },
         ...(signal ? { signal } : {}),
       }),
     terminal: (id: string, signal?: AbortSignal) => json<Terminal>(terminal(id), { ...(signal ? { signal } : {}) }),

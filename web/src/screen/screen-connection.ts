@@ -39,6 +39,8 @@ export interface ScreenParts {
   now?: () => number
   pingMs?: number
   deafMs?: number
+  /** An attempt that has shown no picture after so long is given up: ticket, code and handshake are all in it. */
+  lateMs?: number
 }
 
 export interface ScreenConnection {
@@ -56,7 +58,7 @@ export interface ScreenConnection {
 const askOnePixel = new Uint8Array([3, 0, 0, 0, 0, 0, 0, 1, 0, 1])
 
 export function connectScreen(parts: ScreenParts): ScreenConnection {
-  const { target, onState, random = Math.random, now = Date.now, pingMs = 20_000, deafMs = 10_000 } = parts
+  const { target, onState, random = Math.random, now = Date.now, pingMs = 20_000, deafMs = 10_000, lateMs = 45_000 } = parts
   let look = parts.look
   let rfb: RFB | null = null
   let socket: WebSocket | null = null
@@ -66,15 +68,18 @@ export function connectScreen(parts: ScreenParts): ScreenConnection {
   let retryTimer: ReturnType<typeof setTimeout> | undefined
   let pingTimer: ReturnType<typeof setInterval> | undefined
   let deafTimer: ReturnType<typeof setTimeout> | undefined
+  let lateTimer: ReturnType<typeof setTimeout> | undefined
   /** Each attempt has its number; whatever an older one still says is ignored. */
   let turn = 0
 
   async function connect() {
     clearTimeout(retryTimer)
+    clearTimeout(lateTimer)
     waiting = false
     const mine = ++turn
     const stale = () => stopped || mine !== turn
     onState({ phase: 'connecting', attempt: failures + 1 })
+    lateTimer = setTimeout(() => !stale() && abandon('The screen did not answer in time.'), lateMs)
     let opened: WebSocket
     let Rfb: typeof RFB
     try {
@@ -108,6 +113,7 @@ export function connectScreen(parts: ScreenParts): ScreenConnection {
     mineRfb.addEventListener('connect', () => {
       if (stale()) return
       liveSince = now()
+      clearTimeout(lateTimer)
       thaw(target)
       // Reachable by keyboard; noVNC makes it focusable by click only.
       target.querySelector('canvas:not([data-frozen])')?.setAttribute('tabindex', look.viewOnly ? '-1' : '0')
@@ -138,13 +144,16 @@ export function connectScreen(parts: ScreenParts): ScreenConnection {
     freeze(target)
     turn += 1
     const dead = rfb
+    const half = socket
     rest()
-    dead?.disconnect()
+    if (dead) dead.disconnect()
+    else half?.close()
     failures += 1
     wait(afterClose({ code: 1006, livedMs: 0, failures }, random), words)
   }
 
   function refused(error: unknown) {
+    clearTimeout(lateTimer)
     failures += 1
     if (error instanceof ApiError) {
       if (error.status === 401 || error.status === 403 || error.status === 404) {
@@ -177,6 +186,7 @@ export function connectScreen(parts: ScreenParts): ScreenConnection {
     clearInterval(pingTimer)
     clearTimeout(deafTimer)
     clearTimeout(retryTimer)
+    clearTimeout(lateTimer)
     deafTimer = undefined
     rfb = null
     socket = null

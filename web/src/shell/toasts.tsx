@@ -48,7 +48,7 @@ export function ToastShelf({ toasts }: { toasts: Toasts }) {
 function ToastCard({ toast, onGone }: { toast: Toast; onGone: () => void }) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: one timer per toast; `onGone` is made anew on each render
   useEffect(() => {
-    const timer = setTimeout(onGone, toast.tone === 'bad' ? 12_000 : 5_000)
+    const timer = setTimeout(onGone, toast.action ? 20_000 : toast.tone === 'bad' ? 12_000 : 5_000)
     return () => clearTimeout(timer)
   }, [toast.id])
   return (
@@ -56,7 +56,14 @@ function ToastCard({ toast, onGone }: { toast: Toast; onGone: () => void }) {
       <Icon name={toast.tone === 'bad' ? 'warn' : 'check'} size={16} />
       <p>{toast.text}</p>
       {toast.action && (
-        <button type="button" className="link-button" onClick={toast.action.run}>
+        <button
+          type="button"
+          className="link-button"
+          onClick={() => {
+            toast.action?.run()
+            onGone()
+          }}
+        >
           {toast.action.label}
         </button>
       )}

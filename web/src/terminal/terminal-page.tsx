@@ -29,11 +29,11 @@ export function TerminalPage({ id }: PageProps) {
         <Skeleton width="220px" height="24px" />
       </div>
     )
-  const back = terminal.session ? `/sessions/${terminal.session}` : '/sessions'
+  const back = terminal.job ? `/jobs/${terminal.job}` : terminal.session ? `/sessions/${terminal.session}` : '/sessions'
   return (
     <div className="terminal-page">
       <header className="session-head">
-        <Link to={back} className="icon-button" aria-label="Back to the session">
+        <Link to={back} className="icon-button" aria-label={terminal.job ? 'Back to the job' : 'Back to the session'}>
           <Icon name="back" />
         </Link>
         <div className="session-title">

@@ -15,7 +15,11 @@ export function TerminalTab({ session }: { session: Session }) {
   const [chosen, setChosen] = useState<string | null>(null)
   const [busy, setBusy] = useState(false)
   const [trouble, setTrouble] = useState('')
-  const asked = useAsked<readonly Terminal[]>([], async signal => (await api.terminals(session.id, signal)).data, session.id)
+  const asked = useAsked<readonly Terminal[]>(
+    [],
+    async signal => (await api.terminals({ session: session.id }, signal)).data,
+    session.id,
+  )
   const known = [...asked.value, ...made.filter(one => !asked.value.some(other => other.id === one.id))]
   const living = known.filter(one => !gone.includes(one.id)).sort((a, b) => (a.created_at < b.created_at ? -1 : 1))
   const running = session.status === 'running'

@@ -29,8 +29,9 @@ test('only what was chosen is asked for', () => {
 })
 
 test('only sessions have a page, and only by a whole id', () => {
-  expect([targetPage('ses_1a'), targetPage('tok_1'), targetPage('ses_../x'), targetPage('')]).toEqual([
+  expect([targetPage('ses_1a'), targetPage('job_1'), targetPage('tok_1'), targetPage('ses_../x'), targetPage('')]).toEqual([
     '/sessions/ses_1a',
+    '/jobs/job_1',
     null,
     null,
     null,

@@ -13,10 +13,14 @@ export const families: readonly { key: string; label: string }[] = [
   { key: 'link.*', label: 'Share links' },
   { key: 'volume.*', label: 'Volumes' },
   { key: 'job.*', label: 'Jobs' },
+  { key: 'registry.*', label: 'Registries' },
+  { key: 'secret.*', label: 'Secrets' },
+  { key: 'webhook.*', label: 'Webhooks' },
   { key: 'terminal.*', label: 'Terminals' },
   { key: 'token.*', label: 'Tokens' },
   { key: 'project.*', label: 'Projects' },
   { key: 'cluster.*', label: 'Clusters' },
+  { key: 'pool.*', label: 'Pools' },
   { key: 'template.*', label: 'Templates' },
   { key: 'agent.*', label: 'Agents' },
   { key: 'auth.*', label: 'Sign-ins' },
@@ -57,7 +61,8 @@ export function outcomeWord(outcome: string): { word: string; tone: Tone } {
 
 /** The page of what was acted on, where there is one. */
 export function targetPage(target: string): string | null {
-  return /^ses_[0-9a-z]+$/.test(target) ? `/sessions/${target}` : null
+  const page = { ses: 'sessions', job: 'jobs' }[/^(ses|job)_[0-9a-z]+$/.exec(target)?.[1] ?? '']
+  return page ? `/${page}/${target}` : null
 }
 
 /** The facts of a record beyond its line, as name and text. */

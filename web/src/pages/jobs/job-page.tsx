@@ -23,6 +23,7 @@ import { actionWords, useJobActions } from './job-actions.tsx'
 import { JobLog } from './job-log.tsx'
 import { ProgressBar } from './job-progress.tsx'
 import { ResultView } from './job-result.tsx'
+import { JobShell, mayStepInside } from './job-shell.tsx'
 import { askedFor, jobActions, jobLine, jobTitle, jobWord, tookWords, typeWord } from './job-words.ts'
 
 export function JobPage({ id, me }: { id: string; me: Me }) {
@@ -89,6 +90,7 @@ function OpenJob({ job, me }: { job: JobWithAttempts; me: Me }) {
           <h1 title={title}>{title}</h1>
           <StatusBadge word={word.word} tone={word.tone} moving={word.moving} />
         </div>
+        {allows(me, 'exec') && mayStepInside(job) && <JobShell job={job} />}
         {mayWrite && can.includes('cancel') && (
           <Button size="small" icon="stop" onClick={() => actions.ask('cancel', job)}>
             Cancel

@@ -172,7 +172,7 @@ function Row({ job, cluster, mayWrite, onAct }: RowProps) {
           {title}
         </Link>
         <span className="faint">
-          {typeWord(job.type)} · {cluster?.name ?? job.cluster ?? 'no cluster yet'} · {safeLine(job.user)}
+          {typeWord(job.type)} · <bdi>{cluster?.name ?? job.cluster ?? 'no cluster yet'}</bdi> · <bdi>{safeLine(job.user)}</bdi>
           {job.attempt > 1 && ` · attempt ${job.attempt}`}
         </span>
         {line && (

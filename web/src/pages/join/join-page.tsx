@@ -19,10 +19,12 @@ import { Icon } from '../../parts/icons.tsx'
 import { PortholeArt, PortholeMark } from '../../parts/porthole-art.tsx'
 import { EmptyState } from '../../parts/states.tsx'
 import { StatusBadge } from '../../parts/status-badge.tsx'
-import { goneWords, roleWord, secretOf, sharedTitle, waitWords } from './join-words.ts'
+import { askingOf, goneWords, roleWord, secretOf, sharedTitle, waitWords } from './join-words.ts'
 import { SharedStage } from './shared-stage.tsx'
 
 const lookMs = 10_000
+/** While an answer is awaited. */
+const soonMs = 3_000
 
 export function JoinPage() {
   const hash = useHash()
@@ -47,6 +49,15 @@ function Opened({ secret }: { secret: string }) {
   /** This window's own stream, once it has one. */
   const viewer = useRef<string | null>(null)
   const look = () => setTurn(count => count + 1)
+  async function ask() {
+    if (!viewer.current) return
+    try {
+      setShared(await api.askForControl(secret, viewer.current))
+    } catch {
+      // Refused because it was decided meanwhile, or the screen is gone: what is true now tells the rest.
+      look()
+    }
+  }
   const over = useStore(clock.ticks, now => shared !== null && (until(shared.expires_at, now) ?? 1) <= 0)
   const running = shared?.status === 'running'
 
@@ -74,7 +85,7 @@ function Opened({ secret }: { secret: string }) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: each look sets the next one
   useEffect(() => {
     if (!again) return
-    const timer = setTimeout(look, lookMs)
+    const timer = setTimeout(look, shared?.asked_at ? soonMs : lookMs)
     return () => clearTimeout(timer)
   }, [again, turn])
 
@@ -116,7 +127,7 @@ function Opened({ secret }: { secret: string }) {
   }
   return (
     <div className="join">
-      <JoinHead shared={shared} />
+      <JoinHead shared={shared} onAsk={ask} />
       {running ? (
         <SharedStage secret={secret} shared={shared} onLost={look} onViewer={id => (viewer.current = id)} />
       ) : (
@@ -126,7 +137,8 @@ function Opened({ secret }: { secret: string }) {
   )
 }
 
-function JoinHead({ shared }: { shared: SharedSession }) {
+function JoinHead({ shared, onAsk }: { shared: SharedSession; onAsk: () => Promise<void> }) {
+  const asking = askingOf(shared)
   const { clock } = useApp()
   const left = useStore(clock.ticks, now => countdown(until(shared.expires_at, now) ?? 0))
   return (
@@ -139,6 +151,16 @@ function JoinHead({ shared }: { shared: SharedSession }) {
         <p>Shared by {safeLine(shared.shared_by)}</p>
       </div>
       <StatusBadge {...roleWord(shared)} />
+      {asking === 'may' && (
+        <Button size="small" icon="keyboard" onClick={() => void onAsk()}>
+          Ask for control
+        </Button>
+      )}
+      {asking === 'asked' && (
+        <span className="join-asked" role="status">
+          Asked. You will see when you have it.
+        </span>
+      )}
       <span className="join-left" title={`The link works until ${fullDate(shared.expires_at)}`}>
         <Icon name="clock" size={16} />
         <span className="time-left">{left} left</span>

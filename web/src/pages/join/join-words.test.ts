@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { SharedSession } from '../../api/contract.ts'
-import { goneWords, roleWord, secretOf, sharedTitle, waitWords } from './join-words.ts'
+import { askingOf, goneWords, roleWord, secretOf, sharedTitle, waitWords } from './join-words.ts'
 
 const secret = `vnc-lk-${'a'.repeat(49)}`
 const shared = (over: Partial<SharedSession> = {}): SharedSession => ({
@@ -11,6 +11,7 @@ const shared = (over: Partial<SharedSession> = {}): SharedSession => ({
   display: null,
   role: 'view',
   role_now: null,
+  asked_at: null,
   control_mode: 'shared',
   shared_by: 'ada',
   expires_at: '2026-11-21T13:00:00Z',
@@ -42,4 +43,14 @@ test('a guest is told when control is with somebody else', () => {
   expect(roleWord(shared()).word).toBe('You are watching')
   expect(roleWord(shared({ role: 'control', role_now: null })).word).toBe('You have control')
   expect(roleWord(shared({ role: 'control', role_now: 'view' })).word).toBe('Somebody else has control')
+})
+
+test.each([
+  [{ role: 'view', role_now: 'view', asked_at: null }, 'none'],
+  [{ role: 'control', role_now: 'control', asked_at: null }, 'none'],
+  [{ role: 'control', role_now: null, asked_at: null }, 'none'],
+  [{ role: 'control', role_now: 'view', asked_at: null }, 'may'],
+  [{ role: 'control', role_now: 'view', asked_at: '2026-11-21T12:00:00Z' }, 'asked'],
+] as const)('%o: asking is %s', (shared, asking) => {
+  expect(askingOf(shared)).toBe(asking)
 })

@@ -35,6 +35,12 @@ export function goneWords(known: SharedSession | null, now: number): JoinWords {
   }
 }
 
+/** Somebody else has it: the guest may ask, once at a time. */
+export function askingOf(shared: Pick<SharedSession, 'role' | 'role_now' | 'asked_at'>): 'none' | 'may' | 'asked' {
+  if (shared.role !== 'control' || shared.role_now !== 'view') return 'none'
+  return shared.asked_at ? 'asked' : 'may'
+}
+
 /** What the guest may do now: control can be handed to somebody else, and back. */
 export function roleWord(shared: Pick<SharedSession, 'role' | 'role_now'>): { word: string; tone: Tone } {
   if (shared.role === 'view') return { word: 'You are watching', tone: 'quiet' }

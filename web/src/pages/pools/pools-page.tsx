@@ -164,7 +164,8 @@ function Row({ pool, now, cluster, mayAdmin, onAsk }: RowProps) {
       <td data-label="Ready">
         <div>
           <span className="pool-ready">
-            <strong>{pool.ready}</strong> of {target}
+            <strong>{pool.ready}</strong>
+            {pool.ready > target ? '' : ` of ${target}`}
             <StatusBadge word={state.word} tone={state.tone} moving={state.moving} />
           </span>
           <span className="faint">

@@ -32,7 +32,7 @@ import { LogsTab } from './logs-tab.tsx'
 import { RecordingsTab } from './recordings-tab.tsx'
 import { ShareDialog } from './share-dialog.tsx'
 import { Stage } from './stage.tsx'
-import { isOwner } from './viewer-words.ts'
+import { isAsked, isOwner } from './viewer-words.ts'
 import { ViewersTab } from './viewers-tab.tsx'
 
 type TabKey = 'connect' | 'viewers' | 'history' | 'logs' | 'files' | 'terminal' | 'recordings' | 'details'
@@ -109,6 +109,17 @@ function OpenSession({ session, me }: { session: Session; me: Me }) {
   useEffect(() => {
     document.title = `${title} · Porthole`
   }, [title])
+  const asked = useStore(app.live.events, list => list.findLast(event => isAsked(event, session.id)) ?? null)
+  // biome-ignore lint/correctness/useExhaustiveDependencies: one message for each time somebody asked
+  useEffect(() => {
+    const guest = asked?.viewer
+    if (!owner || typeof guest !== 'string' || app.clock.now() - Date.parse(asked?.created_at ?? '') > 60_000) return
+    const give = () =>
+      void app.api
+        .setControl(session.id, { mode: 'single', viewer: guest })
+        .catch(error => app.toasts.failed('Control was not given', error))
+    app.toasts.say('A guest asks for control.', { tone: 'quiet', action: { label: 'Give it', run: give } })
+  }, [asked?.id, owner])
   const items = menuFor(session, run).filter(item => item.label !== 'Extend')
 
   return (

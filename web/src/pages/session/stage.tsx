@@ -15,10 +15,12 @@ import { pasteInto, pressTogether, typeInto } from './remote-input.ts'
 import { SoftKeyboard } from './soft-keyboard.tsx'
 import { StagePlate } from './stage-plate.tsx'
 import { FullScreenButton, LookTools, QualityMenu, SendKeys, useFullScreen, useStageLook } from './stage-tools.tsx'
+import { StillScreen } from './still-screen.tsx'
 import { controlLine } from './viewer-words.ts'
 
 interface StageProps {
   session: Session
+  /** Without the scope to connect there are only pictures that stand still. */
   mayControl: boolean
   /** May decide who types. */
   owner: boolean
@@ -43,13 +45,12 @@ export function Stage({ session, mayControl, owner, mine, onMine, actions, panel
   const typing = useRef(new AbortController())
   const full = useFullScreen(stage)
   const title = titleOf(session)
-  const rights = mayControl ? 'control' : 'view'
   const hasScreen = session.status === 'running' && !session.headless
   const live = hasScreen && phase === 'live'
   const source = {
-    key: `${session.id} ${session.generation} ${rights}`,
+    key: `${session.id} ${session.generation}`,
     async ticket() {
-      const ticket = await api.ticket(session.id, rights)
+      const ticket = await api.ticket(session.id, 'control')
       onMine(ticket.viewer)
       return ticket
     },
@@ -113,7 +114,7 @@ export function Stage({ session, mayControl, owner, mine, onMine, actions, panel
     <section className="stage" ref={stage} aria-label={`Screen of ${title}`} data-full={full.on || undefined}>
       {hasScreen && (
         <div className="stage-tools tip-end" role="toolbar" aria-label="Screen tools">
-          <LookTools watch={watch} mayControl={mayControl} display={session.display} mayMatch />
+          {mayControl && <LookTools watch={watch} mayControl display={session.display} mayMatch />}
           <span className="stage-tools-rest" />
           {mayControl && (
             <>
@@ -135,7 +136,7 @@ export function Stage({ session, mayControl, owner, mine, onMine, actions, panel
               <SendKeys screen={screen} />
             </>
           )}
-          <QualityMenu watch={watch} />
+          {mayControl && <QualityMenu watch={watch} />}
           <IconButton label="Save a screenshot" icon="camera" onClick={() => void download()} />
           <IconButton
             className="panel-toggle"
@@ -148,7 +149,9 @@ export function Stage({ session, mayControl, owner, mine, onMine, actions, panel
         </div>
       )}
       <div className="stage-well">
-        {hasScreen ? (
+        {hasScreen && !mayControl ? (
+          <StillScreen session={session} />
+        ) : hasScreen ? (
           <ScreenView
             ref={screen}
             source={source}

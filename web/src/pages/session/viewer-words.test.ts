@@ -11,6 +11,7 @@ const viewer = (over: Partial<Viewer>): Viewer => ({
   link: null,
   role: 'control',
   granted_role: 'control',
+  asked_at: null,
   address: null,
   since: '2026-11-21T12:00:00Z',
   created_at: '2026-11-21T12:00:00Z',

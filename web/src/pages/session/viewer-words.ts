@@ -1,5 +1,5 @@
 /** Who watches and who may type, in words. Pure. */
-import type { Control, Session, Viewer } from '../../api/contract.ts'
+import type { Control, LiveEvent, Session, Viewer } from '../../api/contract.ts'
 import { safeLine } from '../../format/safe-text.ts'
 
 export function viewerName(viewer: Viewer, mine: string | null): string {
@@ -28,3 +28,7 @@ export function controlLine(control: Control, mine: string | null, owner: boolea
 }
 
 export const isOwner = (session: Pick<Session, 'user'>, user: string, admin: boolean) => admin || session.user === user
+
+/** A guest of this session asked for control. */
+export const isAsked = (event: LiveEvent, session: string) =>
+  event.type === 'session.control_asked' && event.session_id === session

@@ -3,12 +3,13 @@ import { useEffect, useState } from 'react'
 import { messageOf } from '../../api/api-error.ts'
 import type { Session, Viewer, ViewerList } from '../../api/contract.ts'
 import { useApp } from '../../app-context.tsx'
+import { useStore } from '../../live/observable.ts'
 import { Button } from '../../parts/button.tsx'
 import { Segmented } from '../../parts/form.tsx'
 import { Ago } from '../../parts/moments.tsx'
 import { Notice, Skeleton } from '../../parts/states.tsx'
 import { StatusBadge } from '../../parts/status-badge.tsx'
-import { viewerName, viewerOrigin } from './viewer-words.ts'
+import { isAsked, viewerName, viewerOrigin } from './viewer-words.ts'
 
 /** Nothing tells of viewers that come and go: while the tab is open, it is asked again and again. */
 const lookMs = 4_000
@@ -22,11 +23,12 @@ interface ViewersTabProps {
 }
 
 export function ViewersTab({ session, mine, owner }: ViewersTabProps) {
-  const { api, toasts } = useApp()
+  const { api, live, toasts } = useApp()
   const [list, setList] = useState<ViewerList | null>(null)
   const [fault, setFault] = useState('')
   const [turn, setTurn] = useState(0)
   const [busy, setBusy] = useState('')
+  const asked = useStore(live.events, list => list.findLast(event => isAsked(event, session.id))?.id ?? '')
   // biome-ignore lint/correctness/useExhaustiveDependencies: a turn, a change of control or a new stream say that it is time to look again
   useEffect(() => {
     const stop = new AbortController()
@@ -42,7 +44,7 @@ export function ViewersTab({ session, mine, owner }: ViewersTabProps) {
       clearTimeout(timer)
       stop.abort()
     }
-  }, [api, session.id, session.control, mine, turn])
+  }, [api, session.id, session.control, mine, turn, asked])
 
   async function give(what: string, body: Parameters<typeof api.setControl>[1]) {
     setBusy(what)
@@ -86,6 +88,7 @@ export function ViewersTab({ session, mine, owner }: ViewersTabProps) {
               <strong>{viewerName(viewer, mine)}</strong>
               <span className="faint">
                 {viewerOrigin(viewer)} · <Ago at={viewer.since} />
+                {viewer.asked_at && <strong className="viewer-asks"> · asks for control</strong>}
               </span>
             </span>
             <StatusBadge

@@ -4,6 +4,7 @@ import type { Me, Token } from '../../api/contract.ts'
 import { usePages } from '../../api/use-pages.ts'
 import { useApp } from '../../app-context.tsx'
 import { count } from '../../format/quantity.ts'
+import { safeLine } from '../../format/safe-text.ts'
 import type { Tone } from '../../format/session-words.ts'
 import { duration, shortDate, until } from '../../format/time.ts'
 import { Button } from '../../parts/button.tsx'
@@ -120,9 +121,9 @@ export function TokensPage({ me }: { me: Me }) {
                 return (
                   <tr key={token.id} data-over={state.over || undefined}>
                     <td>
-                      <strong className="table-name">{token.name}</strong>
+                      <strong className="table-name">{safeLine(token.name)}</strong>
                       <span className="faint">
-                        {token.user}
+                        <bdi>{safeLine(token.user)}</bdi>
                         {token.last4 && <span className="mono"> …{token.last4}</span>}
                         {token.project !== me.project.id && ` · ${token.project}`}
                         {token.id === mine && ' · the one you use now'}

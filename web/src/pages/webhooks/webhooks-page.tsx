@@ -12,6 +12,7 @@ import { ConfirmDialog } from '../../parts/dialog.tsx'
 import { Menu } from '../../parts/menu.tsx'
 import { Ago } from '../../parts/moments.tsx'
 import { EmptyState, FailedState } from '../../parts/states.tsx'
+import { StatusBadge } from '../../parts/status-badge.tsx'
 import { TableSkeleton } from '../../parts/table-skeleton.tsx'
 import { PageHead } from '../../shell/shell.tsx'
 import { HookDetailsDialog, HookSecretDialog } from './hook-dialogs.tsx'
@@ -35,6 +36,16 @@ export function WebhooksPage({ me }: { me: Me }) {
   if (told !== heard) {
     setHeard(told)
     reload()
+  }
+
+  async function toggle(hook: Webhook) {
+    try {
+      const answer = await api.changeWebhook(hook.id, { enabled: !hook.enabled })
+      hooks.change(list => list.map(one => (one.id === answer.id ? answer : one)))
+      toasts.say(answer.enabled ? 'The hook works again.' : 'The hook is off: pushes are answered, and begin nothing.')
+    } catch (error) {
+      toasts.failed('The hook is unchanged', error)
+    }
   }
 
   async function remove(hook: Webhook) {
@@ -81,7 +92,13 @@ export function WebhooksPage({ me }: { me: Me }) {
             <tbody>
               {hooks.phase === 'loading' && items.length === 0 && <TableSkeleton columns={5} />}
               {items.map(hook => (
-                <Row key={hook.id} hook={hook} mayWrite={mayWrite} onAsk={what => setAsking({ what, hook })} />
+                <Row
+                  key={hook.id}
+                  hook={hook}
+                  mayWrite={mayWrite}
+                  onAsk={what => setAsking({ what, hook })}
+                  onToggle={() => void toggle(hook)}
+                />
               ))}
             </tbody>
           </table>
@@ -119,14 +136,15 @@ interface RowProps {
   hook: Webhook
   mayWrite: boolean
   onAsk: (what: 'look' | 'delete') => void
+  onToggle: () => void
 }
 
-function Row({ hook, mayWrite, onAsk }: RowProps) {
+function Row({ hook, mayWrite, onAsk, onToggle }: RowProps) {
   const title = titleOf(hook)
   const image = typeof hook.build.image === 'string' ? safeLine(hook.build.image) : ''
   const services = Object.keys((hook.deploy?.mappings ?? {}) as Record<string, string>)
   return (
-    <tr>
+    <tr data-over={!hook.enabled || undefined}>
       <td>
         <button type="button" className="row-open" onClick={() => onAsk('look')}>
           {title}
@@ -151,14 +169,21 @@ function Row({ hook, mayWrite, onAsk }: RowProps) {
         </span>
       </td>
       <td data-label="Last push">
-        <Ago at={hook.last_delivery_at} />
+        {hook.enabled ? <Ago at={hook.last_delivery_at} /> : <StatusBadge word="Switched off" tone="quiet" />}
       </td>
       <td className="table-actions">
         <Menu
           label={`Actions for ${title}`}
           items={[
             { label: 'Address and last builds', icon: 'eye', onPick: () => onAsk('look') },
-            ...(mayWrite ? [{ label: 'Delete', icon: 'end' as const, danger: true, onPick: () => onAsk('delete') }] : []),
+            ...(mayWrite
+              ? [
+                  hook.enabled
+                    ? { label: 'Switch off', icon: 'pause' as const, onPick: onToggle }
+                    : { label: 'Switch on', icon: 'start' as const, onPick: onToggle },
+                  { label: 'Delete', icon: 'end' as const, danger: true, onPick: () => onAsk('delete') },
+                ]
+              : []),
           ]}
         />
       </td>
