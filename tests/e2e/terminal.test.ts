@@ -46,6 +46,28 @@ it('a shell in the session’s sandbox that survives a cut, and whose end is kno
   await expect.poll(() => shown(id), { timeout: 10_000 }).toMatchObject({ status: 'ended', exit_code: 3 })
 }, 120_000)
 
+it('a shell in the sandbox of a job: its variables, its files, cut and found again, gone with the job', async () => {
+  const command = 'while [ ! -e over ]; do sleep 0.2; done; exit 6'
+  const { body: job } = await porthole.api('POST', '/v1/jobs', { type: 'run', command, env: { CITY: 'Porto' } })
+  const now = async () => (await porthole.api('GET', `/v1/jobs/${job.id}`)).body
+  await expect.poll(now, { timeout: 60_000 }).toMatchObject({ status: 'running' })
+  const { id } = (await porthole.api('POST', '/v1/terminals', { job: job.id, cols: 100, rows: 30 })).body
+  const first = await open(id)
+  first.type('stty size; echo "in $CITY"; mine=kept')
+  await first.until(/30 100[\s\S]*in Porto/)
+  first.resize(120, 40)
+  first.type('until stty size | grep -q "40 120"; do sleep 0.2; done; echo re""sized')
+  await first.until(/resized/)
+  first.ws.terminate()
+  await first.closed
+  const again = await open(id, first.offset())
+  again.type('echo "still $mine"; touch over')
+  await again.until(/still kept/)
+  await expect.poll(now, { timeout: 60_000 }).toMatchObject({ status: 'failed', exit_code: 6 })
+  await again.closed
+  await expect.poll(() => shown(id), { timeout: 30_000 }).toMatchObject({ status: 'ended' })
+}, 240_000)
+
 it('`yes` and a viewer who does not read: memory stays flat, and what was dropped is said', async () => {
   const id = await made()
   const view = await open(id)

@@ -97,6 +97,7 @@ export class LocalMachine {
       ...(script ? ['exec'] : []),
     ]
     this.notes.push('Egress rules are not enforced here: sessions reach whatever this machine reaches (Kubernetes enforces them)')
+    this.notes.push('Limits of jobs: memory is held to, cpu is not (Kubernetes holds to both); nothing is built here')
     if (!script) this.notes.push('No terminals: `script` is not installed (Debian package bsdutils)')
     if (!chromium) this.notes.push('No browser sessions: Chromium is not installed (Debian package chromium)')
     if (!xvnc) this.notes.push('Headless sessions only: Xvnc is not installed (Debian package tigervnc-standalone-server)')

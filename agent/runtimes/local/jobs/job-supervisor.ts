@@ -11,7 +11,7 @@ import { text } from 'node:stream/consumers'
 import type { JobCause } from '#protocol/job-spec.ts'
 import { birthOf } from '../runtime-folder.ts'
 import { isAlive, JobFolder, type JobState } from './job-folder.ts'
-import { killAll, tell } from './process-tree.ts'
+import { killAll, privateBytes, tell } from './process-tree.ts'
 import { SpoolWriter } from './spool-writer.ts'
 
 export interface SupervisorOrder {
@@ -23,12 +23,15 @@ export interface SupervisorOrder {
   ownUid: number | null
   timeoutMs: number
   graceMs: number
+  /** What all of it together may take; null: as much as there is. */
+  memoryBytes: number | null
   /** Where the agent says who it is. */
   agentFile: string
   orphanMs: number
 }
 
 const agentLookMs = 2_000
+const memoryLookMs = 500
 /** Beyond this much output it may write so many bytes a second: a flood must not wear the disk out. */
 const freeOutput = 16 * 2 ** 20
 const floodRate = 16 * 2 ** 20
@@ -61,6 +64,7 @@ class Supervision {
     this.keepOutput()
     this.after(timeoutMs, () => this.end('deadline', graceMs))
     this.watchAgent()
+    this.watchMemory()
     process.on('SIGTERM', () => this.ordered())
     // Told to end before it could listen.
     this.ordered()
@@ -123,6 +127,16 @@ class Supervision {
     })
   }
 
+  /** There need not be a cgroup that we may write: what its processes alone hold is added up, and all of them end when it is too much. */
+  private watchMemory(): void {
+    const { memoryBytes } = this.order
+    if (memoryBytes === null) return
+    this.after(memoryLookMs, () => {
+      if (this.child.pid && privateBytes(this.child.pid) > memoryBytes) this.end('out_of_memory', 0)
+      this.watchMemory()
+    })
+  }
+
   private outcome(fault: Error | null): Omit<JobState, 'startedAt' | 'endedAt'> {
     const { exitCode, signalCode } = this.child
     if (fault) return { exitCode: null, cause: 'start', reason: `Its sandbox could not be started: ${fault.message}` }
@@ -140,6 +154,7 @@ class Supervision {
 
   private endedBy(cause: JobCause): string {
     if (cause === 'deadline') return `It ran longer than its ${Math.round(this.order.timeoutMs / 1000)} s.`
+    if (cause === 'out_of_memory') return `It took more memory than its ${Math.round(this.order.memoryBytes! / 2 ** 20)} MiB.`
     if (cause === 'agent_stopped') return 'The agent of its machine was stopped.'
     return 'It was canceled.'
   }

@@ -85,6 +85,19 @@ describe('an end', () => {
     expect((await jobs.observe()).filter(each => each.name === attempt.name)).toHaveLength(1)
   })
 
+  test('by its memory limit: all of it together counts', async () => {
+    const eat = 'x=$(head -c 60000000 /dev/zero | tr "\\0" x); sleep 506'
+    const [greedy, modest] = await Promise.all(
+      [64, 1024].map(mebibytes => run(`(${eat}) & (${eat}) & wait`, {}, { limits: { memory_bytes: mebibytes * 2 ** 20 } })),
+    )
+    const ended = await jobEnded(jobs, greedy!.name, 90_000)
+    expect(ended).toMatchObject({ outcome: 'failed', cause: 'out_of_memory', reason: expect.stringContaining('64 MiB') })
+    expect((await jobs.observe()).find(each => each.name === modest!.name)).toMatchObject({ phase: 'running' })
+    const { uid } = await jobSeen(jobs, modest!.name, each => each.phase === 'running')
+    await jobs.cancel(modest!.name, uid, 0)
+    await jobEnded(jobs, modest!.name, 60_000)
+  }, 120_000)
+
   test('before it began: no command, no job', async () => {
     await expect(jobs.start(anAttempt({ image: 'alpine' }))).rejects.toThrow(JobRefused)
   })

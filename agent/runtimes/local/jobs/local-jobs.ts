@@ -235,6 +235,7 @@ export class LocalJobs implements JobRuntime {
       ownUid: room.ownUid,
       timeoutMs,
       graceMs,
+      memoryBytes: spec.limits.memory_bytes ?? null,
       agentFile: this.agentFile,
       orphanMs: this.options.orphanMs ?? 120_000,
     }

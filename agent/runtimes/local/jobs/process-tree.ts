@@ -22,6 +22,34 @@ export function firstInside(supervisor: number): number | null {
   return outside === undefined ? null : (childrenOf(outside)[0] ?? null)
 }
 
+/** Memory that nobody but this process and all below it holds. */
+export function privateBytes(root: number): number {
+  const parents = new Map(allProcesses().map(pid => [pid, parentOf(pid)]))
+  const tree = new Set([root])
+  for (let before = 0; before !== tree.size; ) {
+    before = tree.size
+    for (const [pid, parent] of parents) if (parent !== null && tree.has(parent)) tree.add(pid)
+  }
+  return [...tree].reduce((sum, pid) => sum + anonymousBytes(pid), 0)
+}
+
+function parentOf(pid: number): number | null {
+  const stat = textOf(`/proc/${pid}/stat`)
+  return stat === '' ? null : Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+}
+
+function anonymousBytes(pid: number): number {
+  return Number(/^RssAnon:\s+(\d+) kB/m.exec(textOf(`/proc/${pid}/status`))?.[1] ?? 0) * 1024
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'latin1')
+  } catch {
+    return ''
+  }
+}
+
 function send(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal)
@@ -40,14 +68,17 @@ export function childrenOf(pid: number): number[] {
 }
 
 function processesOf(uid: number): number[] {
+  return allProcesses().filter(pid => {
+    try {
+      return statSync(`/proc/${pid}`).uid === uid
+    } catch {
+      return false
+    }
+  })
+}
+
+function allProcesses(): number[] {
   return readdirSync('/proc')
     .filter(name => /^\d+$/.test(name))
     .map(Number)
-    .filter(pid => {
-      try {
-        return statSync(`/proc/${pid}`).uid === uid
-      } catch {
-        return false
-      }
-    })
 }
