@@ -164,6 +164,23 @@ describe('seeing', () => {
     expect(double.names(policies)).toEqual([])
   })
 
+  test('a node that stays silent: its session has failed after five minutes, though nothing happens any more', async () => {
+    await start()
+    // The cluster's clock counts; the double's is the real one.
+    const lastTransitionTime = new Date(Date.now() - 280_000).toISOString()
+    const conditions = [{ type: 'Ready', status: 'Unknown', reason: 'NodeStatusUnknown', lastTransitionTime }]
+    double.change(pods, name, { spec: { nodeName: 'n' }, status: { phase: 'Running', conditions } })
+    await seen(each => each.pod?.node === 'n' && each.phase !== 'ended')
+    let woken = 0
+    wakes.add(() => woken++)
+    await clock.advance(10_000)
+    expect(woken).toBe(0)
+    await clock.advance(15_000)
+    expect(woken).toBe(1)
+    expect(await runtime.observe()).toMatchObject([{ phase: 'ended', reason: 'n has not been heard of for 5 minutes' }])
+    wakes.clear()
+  })
+
   test('one that was evicted, and then taken away, still says evicted', async () => {
     await start()
     double.change(pods, name, {

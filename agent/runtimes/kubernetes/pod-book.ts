@@ -46,6 +46,8 @@ export class PodBook {
   private readonly ghosts = new Map<string, Instance>()
   /** Uids whose end we asked for. */
   private readonly dismissed = new Set<string>()
+  /** By uid: when time alone makes something else of a pod, somebody must look. */
+  private readonly timers = new Map<string, () => void>()
 
   constructor(parts: PodBookParts) {
     this.parts = parts
@@ -71,6 +73,7 @@ export class PodBook {
       await Promise.all([this.pods.run(signal), this.events.run(signal)])
     } finally {
       for (const { stop } of this.hosts.values()) stop()
+      for (const cancel of this.timers.values()) cancel()
     }
   }
 
@@ -107,7 +110,11 @@ export class PodBook {
   private instance(pod: Pod): Instance {
     const uid = pod.metadata!.uid!
     const { clock, client, condemn } = this.parts
-    const { condemn: ending, ...instance } = instanceOf({
+    const {
+      condemn: ending,
+      untilMs,
+      ...instance
+    } = instanceOf({
       pod,
       events: this.eventsAbout(uid),
       host: this.hosts.get(uid)?.status ?? null,
@@ -115,7 +122,18 @@ export class PodBook {
       now: clock.wall(),
     })
     if (ending && !this.dismissed.has(uid)) condemn(pod, ending)
+    this.lookIn(uid, untilMs)
     return instance
+  }
+
+  private lookIn(uid: string, ms: number | undefined): void {
+    this.timers.get(uid)?.()
+    this.timers.delete(uid)
+    if (ms !== undefined)
+      this.timers.set(
+        uid,
+        this.parts.clock.after(ms, () => this.parts.changed()),
+      )
   }
 
   private podSet(pod: Pod): void {
@@ -135,6 +153,7 @@ export class PodBook {
       const why = known ? { reason, cause } : { reason: takenAway(pod), cause: 'failed' as const }
       this.ghosts.set(uid, { ...rest, ...(why as { reason: string; cause: 'failed' }), phase: 'ended', pod: null })
     }
+    this.lookIn(uid, undefined)
     this.unfollow(uid)
     this.hosts.delete(uid)
     this.eventsOf.delete(uid)

@@ -262,7 +262,17 @@ describe('what it means for the session', () => {
     [
       'its node is silent: nobody knows, and it is shown so',
       facts(pod(lost(60_000)), { host: host() }),
-      { phase: 'running', reason: 'node-1 is not ready: whether the session still runs is not known', condemn: null },
+      {
+        phase: 'running',
+        reason: 'node-1 is not ready: whether the session still runs is not known',
+        condemn: null,
+        untilMs: nodeLostMs - 60_000,
+      },
+    ],
+    [
+      'its node is silent, and the cluster wants it gone: nobody is there to end it',
+      facts(pod(lost(60_000), { metadata: { deletionTimestamp: 'x' } }), { host: host() }),
+      { phase: 'stopping', condemn: null, untilMs: nodeLostMs - 60_000 },
     ],
     [
       'its node is silent for too long',

@@ -38,9 +38,11 @@ export const nodeLostMs = 300_000
 export type PodMeaning = Pick<Instance, 'phase' | 'reason' | 'cause'> & {
   /** The pod should be made to end with this: nothing good can come of it any more. */
   condemn: PodEnding | null
+  /** Milliseconds after which it means something else though nothing happens. */
+  untilMs?: number
 }
 
-export function instanceOf(facts: PodFacts): Instance & { condemn: PodEnding | null } {
+export function instanceOf(facts: PodFacts): Instance & Pick<PodMeaning, 'condemn' | 'untilMs'> {
   const { pod, host, events, offset } = facts
   const labels = pod.metadata?.labels ?? {}
   return {
@@ -59,11 +61,16 @@ export function instanceOf(facts: PodFacts): Instance & { condemn: PodEnding | n
 }
 
 export function podMeaning(facts: PodFacts): PodMeaning {
+  const silence = nodeSilence(facts)
+  const meaning = meaningNow(facts, silence)
+  return silence === null || meaning.phase === 'ended' ? meaning : { ...meaning, untilMs: nodeLostMs - silence }
+}
+
+function meaningNow(facts: PodFacts, silence: number | null): PodMeaning {
   const { pod, events, host } = facts
   const ending = podEnding(pod)
   if (ending) return { phase: 'ended', ...ending, condemn: null }
   const condemned = readCondemned(pod)?.reason
-  const silence = nodeSilence(facts)
   const node = pod.spec?.nodeName ?? 'its node'
   if (silence !== null && silence >= nodeLostMs) {
     const minutes = Math.round(silence / 60_000)
