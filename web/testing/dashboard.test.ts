@@ -2,6 +2,7 @@
  * The built dashboard in a real Chromium, under the strictest policy, against the puppet API: what a person does and sees, down to the
  * pixels that came through noVNC and the keys that went back.
  */
+import { readFileSync } from 'node:fs'
 import type { BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { Session } from '../src/api/contract.ts'
@@ -43,6 +44,16 @@ const open = (path: string) => dashboard.open(path)
 const live = () => page.locator('.screen[data-phase=live]')
 const card = (name: string) => page.locator('.card', { hasText: name })
 const colourOf = (selector: string) => colour(page, selector)
+
+/** Address and word of each page in the navigation, as their table says. */
+const table = readFileSync(new URL('../src/pages.tsx', import.meta.url), 'utf8')
+const inNavigation = [...table.matchAll(/path: '([^':]+)',\n +title: '[^']*',\n +nav: { label: '([^']+)'/g)].map(
+  found => [found[1]!, found[2]!] as const,
+)
+
+const namelessControls = `[...document.querySelectorAll('button, a, input, select, textarea')]
+  .filter(one => !one.closest('[aria-hidden=true]') && !one.labels?.length && !one.getAttribute('aria-label') && !one.textContent.trim())
+  .map(one => one.outerHTML)`
 
 function running(over: Partial<Session> & { id: string }): Session {
   return sampleSession(Date.now(), { created_at: new Date().toISOString(), ...over })
@@ -298,13 +309,21 @@ test('a token is shown once: after closing it is nowhere on the page', async () 
   expect(await page.content()).not.toContain(secret)
 })
 
+test('every control of every page has a name, and each page one heading', async () => {
+  expect(inNavigation.length).toBeGreaterThan(10)
+  for (const [path, label] of inNavigation) {
+    await open(path)
+    await page.locator('main h1').waitFor()
+    expect(await page.locator('h1').count(), path).toBe(1)
+    expect(await page.evaluate(namelessControls), path).toEqual([])
+    expect(await page.locator('.hull-link[aria-current=page]').textContent(), path).toContain(label)
+  }
+})
+
 test('every control has a name, and focus is where a dialog opens', async () => {
   await open('/sessions')
   await card('checkout-test').waitFor()
-  const nameless = await page.evaluate(`[...document.querySelectorAll('button, a, input, select')]
-    .filter(one => !one.closest('[aria-hidden=true]') && !one.labels?.length && !one.getAttribute('aria-label') && !one.textContent.trim())
-    .map(one => one.outerHTML)`)
-  expect(nameless).toEqual([])
+  expect(await page.evaluate(namelessControls)).toEqual([])
   await page.getByRole('button', { name: 'New session' }).first().click()
   expect(await page.evaluate('document.activeElement.name')).toBe('template')
   await page.keyboard.press('Escape')

@@ -169,6 +169,16 @@ const scenes: readonly Scene[] = [
   { name: 'join', path: `/join#${sampleSecret}`, signedOut: true },
   { name: 'join-control', path: `/join#${sampleSecret.replace('sample', 'control').slice(0, -1)}`, signedOut: true },
   {
+    name: 'join-ask',
+    path: `/join#${sampleSecret.replace('sample', 'control').slice(0, -1)}`,
+    signedOut: true,
+    before: api => {
+      const session = api.state.sessions.get('ses_01a')
+      if (session) api.state.sessions.set('ses_01a', { ...session, control: { mode: 'single', viewer: null } })
+    },
+    act: async page => page.getByRole('button', { name: 'Ask for control' }).waitFor(),
+  },
+  {
     name: 'join-waiting',
     path: `/join#${sampleSecret}`,
     signedOut: true,
