@@ -150,7 +150,11 @@ interface ApiState {
   resources: number
 }
 
-const kept = async (part: Part) => (await part.ask<ApiState>({})).memory.rss
+/** What is in use after a collection. Resident memory would hide it: what was freed before is used again. */
+async function inUse(part: Part): Promise<number> {
+  const { heapUsed, external } = (await part.ask<ApiState>({})).memory
+  return heapUsed + external
+}
 
 async function idleStreams(stage: Stage, { scale, say }: Options): Promise<Figure[]> {
   const count = Math.round(200 * Math.min(1, Math.max(0.2, scale)))
@@ -159,10 +163,10 @@ async function idleStreams(stage: Stage, { scale, say }: Options): Promise<Figur
   // Once before, so that what is paid only once is not counted.
   for (const ws of await open()) ws.terminate()
   await new Promise(done => setTimeout(done, 2_000))
-  const before = await kept(stage.api)
+  const before = await inUse(stage.api)
   const sockets = await open()
   await new Promise(done => setTimeout(done, 1_000))
-  const each = (await kept(stage.api)) - before
+  const each = (await inUse(stage.api)) - before
   for (const ws of sockets) ws.terminate()
   return [
     {
@@ -180,7 +184,7 @@ async function idleLinks(stage: Stage, database: postgres.Sql, { scale, say }: O
   await database`
     insert into clusters (id, name, agent_id, agent_public_key)
     select 'clu_bench' || n, 'bench' || n, 'agt_bench' || n, ${database.json(key as never)} from generate_series(1, ${count}) n`
-  const before = await kept(stage.api)
+  const before = await inUse(stage.api)
   const links: WebSocket[] = []
   const dial = async (n: number) => {
     const id = `agt_bench${n}`
@@ -209,7 +213,7 @@ async function idleLinks(stage: Stage, database: postgres.Sql, { scale, say }: O
       while (next < count) await dial(++next)
     }),
   )
-  const each = (await kept(stage.api)) - before
+  const each = (await inUse(stage.api)) - before
   for (const ws of links) ws.terminate()
   return [
     {

@@ -69,8 +69,11 @@ async function insertSession(
     ...(actor.limits?.clusters ? { only: actor.limits.clusters } : {}),
   }
   const who = { user: actor.user, token: actor.token, limits: actor.limits ?? {} }
-  await takeQuota(tx, actor.project, { sessions: 1, ...built.takes }, who)
-  const warm = await claimWarm(tx, { project: actor.project, spec, placement })
+  // Sent together, locked in this order; without quota the claim is undone with all else.
+  const [, warm] = await Promise.all([
+    takeQuota(tx, actor.project, { sessions: 1, ...built.takes }, who),
+    claimWarm(tx, { project: actor.project, spec, placement }),
+  ])
   const placed =
     warm ?? (await claimCluster(tx, actor.project, placementRequest(spec, placement, volume?.cluster_id), { behind: placement }))
   if ('never' in placed) throw new Problem('conflict', placed.never)
