@@ -270,6 +270,16 @@ describe('what it means for the session', () => {
       },
     ],
     [
+      'its node was silent before we came',
+      facts(pod(lost(60_000))),
+      {
+        phase: 'running',
+        reason: 'node-1 is not ready: whether the session still runs is not known',
+        condemn: null,
+        untilMs: nodeLostMs - 60_000,
+      },
+    ],
+    [
       'its node is silent, and the cluster wants it gone: nobody is there to end it',
       facts(pod(lost(60_000), { metadata: { deletionTimestamp: 'x' } }), { host: host() }),
       { phase: 'stopping', condemn: null, untilMs: nodeLostMs - 60_000 },

@@ -80,7 +80,8 @@ function meaningNow(facts: PodFacts, silence: number | null): PodMeaning {
   if (condemned) return { phase: 'stopping', reason: condemned, condemn: null }
   const half = halfEnding(pod)
   if (half) return { phase: 'stopping', reason: half.reason, condemn: half }
-  if (silence !== null && host?.state === 'ready')
+  // An agent that came after the node went never heard of the host.
+  if (silence !== null && (host ? host.state === 'ready' : allRunning(pod)))
     return { phase: 'running', reason: `${node} is not ready: whether the session still runs is not known`, condemn: null }
   if (pod.status?.phase === 'Running' && host?.state === 'ready' && allRunning(pod)) return { phase: 'running', condemn: null }
   if (host?.state === 'ending') return { phase: 'stopping', ...(host.reason && { reason: host.reason }), condemn: null }
