@@ -30,10 +30,10 @@ beforeEach(() => {
   opens = []
 })
 
-async function call(method: string, path: string, body?: unknown) {
+async function call(method: string, path: string, body?: unknown, token = api.admin) {
   const answer = await fetch(api.url + path, {
     method,
-    headers: { authorization: `Bearer ${api.admin}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+    headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   })
   const text = await answer.text()
@@ -118,6 +118,22 @@ describe('a terminal in a job', () => {
     expect((await call('POST', '/v1/terminals', { job: 'job_none' })).status).toBe(404)
     there.ws.close()
     await there.closed
+  })
+
+  it('not by another project, nor without the scope', async () => {
+    const id = await job(run)
+    const terminal = await enter(id)
+    const { body: other } = await call('POST', '/v1/projects', { name: 'other' })
+    const minted = async (project: string, scopes: string[]) =>
+      (await call('POST', '/v1/tokens', { name: 'x', project, user: 'eve', scopes })).body.token as string
+    const stranger = await minted(other.id, ['exec', 'jobs:read', 'jobs:write'])
+    expect((await call('POST', '/v1/terminals', { job: id }, stranger)).status).toBe(404)
+    expect((await call('GET', `/v1/terminals/${terminal.id}`, undefined, stranger)).status).toBe(404)
+    expect((await call('GET', `/v1/terminals?job=${id}`, undefined, stranger)).body.data).toEqual([])
+    expect((await call('DELETE', `/v1/terminals?job=${id}`, undefined, stranger)).status).toBe(204)
+    expect((await row(terminal.id))!.status).toBe('created')
+    const weak = await minted(terminal.project, ['jobs:read', 'jobs:write'])
+    expect((await call('POST', '/v1/terminals', { job: id }, weak)).status).toBe(403)
   })
 
   it.each<[string, object, (id: string) => Promise<unknown>]>([
