@@ -124,6 +124,13 @@ describe('frames', () => {
     ])
   })
 
+  test('a large one that trickles in goes on in parts worth a header', () => {
+    const payload = Buffer.alloc(1_000_000, 'trickle')
+    const { pieces } = read(cut(framed(payload), [1000]))
+    expect(messagesOf(pieces)).toEqual([{ type: 2, payload }])
+    expect(pieces.slice(0, -1).every(piece => piece.payload.length >= 16 * 1024)).toBe(true)
+  })
+
   test('a goodbye has its code and reason; nothing after it is told', () => {
     const bye = Buffer.concat([Buffer.from([0x0f, 0xa0]), Buffer.from('bye é')])
     const { pieces, told } = read([Buffer.concat([framed(bye, { opcode: 8 }), framed(Buffer.from('late'))])])

@@ -29,7 +29,11 @@ export interface FrameEvents {
 const opcodes = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const
 const longestHeader = 14
 const longestControl = 125
+/** Less of a frame that goes on is kept until more has come: a receiver takes only so many parts of a message (`ws`: 16,384). */
+const leastPart = 16 * 1024
 const { unmask } = createRequire(import.meta.url)('bufferutil') as { unmask(data: Buffer, mask: Buffer): void }
+
+const nothing = Buffer.alloc(0)
 
 export class FrameReader {
   private readonly events: FrameEvents
@@ -44,6 +48,7 @@ export class FrameReader {
   private fin = false
   private left = 0
   private firstPiece = false
+  private kept: Buffer = nothing
   /** Within a message of several frames. */
   private inMessage = false
   private messageLength = 0
@@ -76,6 +81,17 @@ export class FrameReader {
   }
 
   private dataBytes(memory: Buffer, floor: number, start: number, end: number): number {
+    if (this.left > 0 && this.kept.length + end - start < leastPart) {
+      this.kept = Buffer.concat([this.kept, memory.subarray(start, end)])
+    } else if (this.kept.length > 0) {
+      const whole = Buffer.concat([this.kept, memory.subarray(start, end)])
+      this.kept = nothing
+      this.tell(whole, 0, 0, whole.length)
+    } else this.tell(memory, floor, start, end)
+    return end
+  }
+
+  private tell(memory: Buffer, floor: number, start: number, end: number): void {
     const piece = this.told
     piece.opcode = this.firstPiece ? this.opcode : opcodes.continuation
     piece.type = this.type
@@ -87,7 +103,6 @@ export class FrameReader {
     this.firstPiece = false
     if (this.left === 0) this.inFrame = false
     this.events.piece(piece)
-    return end
   }
 
   private controlBytes(memory: Buffer, start: number, end: number): void {
