@@ -51,6 +51,11 @@ describe('making tokens', () => {
     expect(String(stored[0]!.everything)).not.toContain(secret)
   })
 
+  it('needs no name', async () => {
+    const { status, body } = await create(api.admin, {})
+    expect([status, body.name, body.scopes]).toEqual([201, 'unnamed', []])
+  })
+
   it('writes an audit row and an event that tells only the id', async () => {
     const { body } = await create(api.admin, { name: 'noted', scopes: ['sessions:read'] })
     const [row] = await api.db.select().from(audit).where(eq(audit.target, body.id))
@@ -60,7 +65,7 @@ describe('making tokens', () => {
   })
 
   it.each<[string, unknown, string]>([
-    ['no name', {}, '/name'],
+    ['an empty name', { name: '' }, '/name'],
     ['a name of a megabyte', { name: 'x'.repeat(1_000_000) }, '/name'],
     ['a control character', { name: 'a\u0007b' }, '/name'],
     ['an unknown scope', { name: 'x', scopes: ['root'] }, '/scopes/0'],
