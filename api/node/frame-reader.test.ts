@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import * as ws from 'ws'
 import { FrameReader } from './frame-reader.ts'
+import { plainUnmask, unmask } from './unmask.ts'
 
 interface Said {
   opcode: number
@@ -164,4 +165,15 @@ describe('a broken rule ends it', () => {
     expect(told).toHaveLength(1)
     expect(told[0]).toMatch(new RegExp(`^broken ${code}`))
   })
+})
+
+test('a mask comes off alike with and without native code', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), fc.uint8Array({ minLength: 4, maxLength: 4 }), (bytes, mask) => {
+      const [one, other] = [Buffer.from(bytes), Buffer.from(bytes)]
+      unmask(one, Buffer.from(mask))
+      plainUnmask(other, Buffer.from(mask))
+      expect(one.equals(other)).toBe(true)
+    }),
+  )
 })

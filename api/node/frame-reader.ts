@@ -2,7 +2,7 @@
  * RFC 6455 frames of a client, cut out of bytes as they come: nothing is collected but control frames and what a frame's header lacks. Data
  * comes in pieces with what a frame of its own for each would say, so that what is passed on can always be interrupted.
  */
-import { createRequire } from 'node:module'
+import { plainUnmask, unmask } from './unmask.ts'
 
 export interface FramePiece {
   /** 0: goes on; 1: text, 2: binary. */
@@ -31,7 +31,8 @@ const longestHeader = 14
 const longestControl = 125
 /** Less of a frame that goes on is kept until more has come: a receiver takes only so many parts of a message (`ws`: 16,384). */
 const leastPart = 16 * 1024
-const { unmask } = createRequire(import.meta.url)('bufferutil') as { unmask(data: Buffer, mask: Buffer): void }
+/** Shorter than this, a call into native code costs more than it saves. */
+const worthACall = 32
 
 const nothing = Buffer.alloc(0)
 
@@ -129,7 +130,7 @@ export class FrameReader {
   /** The mask goes round with the frame, wherever the reads cut it. */
   private unmask(bytes: Buffer): void {
     const { mask } = this
-    if (bytes.length < 32) for (let n = 0; n < bytes.length; n++) bytes[n]! ^= mask[n & 3]!
+    if (bytes.length < worthACall) plainUnmask(bytes, mask)
     else unmask(bytes, mask)
     const turned = bytes.length & 3
     if (turned > 0) mask.set([mask[turned & 3]!, mask[(turned + 1) & 3]!, mask[(turned + 2) & 3]!, mask[(turned + 3) & 3]!])
