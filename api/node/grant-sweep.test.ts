@@ -16,8 +16,10 @@ beforeAll(async () => {
   agent = await api.agent()
   const link = await agent.link()
   link.serve(open => {
-    if (open.kind === 'logs') logSocket.resolve(dialData(open))
-    else void echo(open)
+    if (open.kind !== 'logs') return void echo(open)
+    const dialled = dialData(open)
+    logSocket.resolve(dialled)
+    void dialled.then(ws => ws.send(JSON.stringify({ type: 'head', status: 200, headers: {} })))
   })
 })
 afterAll(() => api?.close())

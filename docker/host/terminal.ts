@@ -87,7 +87,7 @@ export async function runTerminal(
       return
     }
     active()
-    if (!held && !sizes.setting) return type(data)
+    if (!held && !sizes.pending) return type(data)
     // What is typed after a new size finds that size.
     socket.pause()
     const turn = (held ?? Promise.resolve())
@@ -107,6 +107,8 @@ export async function runTerminal(
     child.once('error', () => resolve(null))
     child.once('exit', code => resolve(code))
   })
+  // Nobody waits for a terminal that never was.
+  void exited.then(() => sizes.device(''))
   const drained = new Promise<void>(resolve => child.once('close', () => resolve()))
   socket.resume()
 
@@ -126,7 +128,10 @@ export async function runTerminal(
 class Sizes {
   private path: string | null = null
   private wanted: { cols: number; rows: number } | null = null
-  setting: Promise<void> | null = null
+  private setting: Promise<void> | null = null
+  /** The shell has said where it is, or that it is nowhere. */
+  private readonly known = Promise.withResolvers<void>()
+  private told = false
   private readonly stty: string
   private readonly env: Record<string, string>
 
@@ -137,7 +142,14 @@ class Sizes {
 
   device(said: string): void {
     this.path = /^\/dev\/pts\/\d+$/m.exec(said)?.[0] ?? this.path
+    this.told = true
     this.apply()
+    this.known.resolve()
+  }
+
+  /** A size that was asked for is not in force yet. */
+  get pending(): boolean {
+    return this.setting !== null || (this.wanted !== null && !this.told)
   }
 
   want({ cols, rows }: { cols?: unknown; rows?: unknown }): void {
@@ -147,6 +159,7 @@ class Sizes {
   }
 
   async settled(): Promise<void> {
+    if (this.pending && !this.told) await this.known.promise
     while (this.setting) await this.setting
   }
 
