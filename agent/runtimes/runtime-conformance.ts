@@ -6,7 +6,7 @@ import { PNG } from 'pngjs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { SessionSpec } from '#protocol/session-spec.ts'
 import { DialError, type Instance, instanceName, type Runtime } from './runtime.ts'
-import { bytesOf, inPhase, whenRunning, whenSeen } from './testing/runtime-watching.ts'
+import { bytesOf, inPhase, stopped, whenRunning, whenSeen } from './testing/runtime-watching.ts'
 
 export interface RuntimeLab {
   runtime: Runtime
@@ -72,7 +72,7 @@ export function exerciseRuntime(name: string, makeRuntime: () => Promise<Runtime
         instance = await run(specs.browser)
         session = instance.session
       }, 300_000)
-      afterAll(() => runtime.stop(instance.name, instance.uid, 0), 180_000)
+      afterAll(() => stopped(runtime, instance.name, instance.uid, 0), 180_000)
 
       test('shows its timeline, size and versions', () => {
         expect(instance).toMatchObject({
@@ -97,7 +97,7 @@ export function exerciseRuntime(name: string, makeRuntime: () => Promise<Runtime
       })
 
       test('stopping another uid of its name changes nothing', async () => {
-        await runtime.stop(instance.name, 'not-this-one', 0)
+        await stopped(runtime, instance.name, 'not-this-one', 0)
         expect((await runtime.observe()).find(inName(instance.name))?.phase).toBe('running')
       })
 
@@ -186,23 +186,23 @@ export function exerciseRuntime(name: string, makeRuntime: () => Promise<Runtime
       const picture = PNG.sync.read((await ask(instance.session, 'GET', '/screenshot')).bytes)
       expect([...picture.data.subarray(0, 3)]).toEqual([10, 200, 30])
       expect((await refused(runtime.dial(instance.session, { kind: 'vnc' }, signal()))).status).toBe(404)
-      await runtime.stop(instance.name, instance.uid, 0)
+      await stopped(runtime, instance.name, instance.uid, 0)
     })
 
     test('a start_url that cannot be opened leaves it running, with a note', async () => {
       const instance = await run({ ...specs.headless, start_url: 'http://127.0.0.1:9/', start_url_wait: 'load' })
       expect(instance.notes.join()).toMatch(/start_url could not be opened.*ERR_/)
-      await runtime.stop(instance.name, instance.uid, 0)
+      await stopped(runtime, instance.name, instance.uid, 0)
     })
 
     test('a session told to stop is gone: not observed, not dialled, its log still there; forgetting removes that too', async () => {
       const instance = await run(specs.headless)
       const { session } = instance
-      await runtime.stop(instance.name, instance.uid, 2_000)
+      await stopped(runtime, instance.name, instance.uid, 2_000)
       expect((await runtime.observe()).some(inName(instance.name))).toBe(false)
       const { status } = await refused(runtime.dial(session, { kind: 'cdp', headers: {} }, signal()))
       expect(status).toBe(503)
-      await runtime.stop(instance.name, instance.uid, 0)
+      await stopped(runtime, instance.name, instance.uid, 0)
       expect((await bytesOf(runtime.logs(session, { follow: false, signal: signal() }))).length).toBeGreaterThan(0)
       await runtime.forget(session)
       expect(await bytesOf(runtime.logs(session, { follow: false, signal: signal() })).catch(() => Buffer.alloc(0))).toHaveLength(
@@ -215,7 +215,7 @@ export function exerciseRuntime(name: string, makeRuntime: () => Promise<Runtime
       const named = instanceName(session, 1)
       await runtime.start(named, session, 1, specs.browser)
       const [instance] = (await runtime.observe()).filter(inName(named))
-      await runtime.stop(named, instance!.uid, 0)
+      await stopped(runtime, named, instance!.uid, 0)
       expect((await runtime.observe()).some(inName(named))).toBe(false)
       await runtime.forget(session)
     })
@@ -228,11 +228,11 @@ export function exerciseRuntime(name: string, makeRuntime: () => Promise<Runtime
       const over = await whenSeen(runtime, inPhase(first.name, 'ended'))
       expect(over.cause).toBe('failed')
       expect(over.reason).toMatch(/Chromium (crashed|was killed|exited)/)
-      await runtime.stop(first.name, first.uid, 0)
+      await stopped(runtime, first.name, first.uid, 0)
       const second = await run(specs.headless, session, 2)
       expect(second.uid).not.toBe(first.uid)
       expect(String((await ask(session, 'GET', '/files/kept.txt')).bytes)).toBe('kept')
-      await runtime.stop(second.name, second.uid, 0)
+      await stopped(runtime, second.name, second.uid, 0)
       await runtime.forget(session)
     })
 
@@ -241,7 +241,7 @@ export function exerciseRuntime(name: string, makeRuntime: () => Promise<Runtime
       runtime = await lab.nextLife()
       const found = (await runtime.observe()).filter(each => each.session === instance.session)
       expect(found.map(each => each.uid)).toEqual(specs.outlivesAgent ? [instance.uid] : [])
-      await runtime.stop(instance.name, instance.uid, 0)
+      await stopped(runtime, instance.name, instance.uid, 0)
       await runtime.forget(instance.session)
     })
   })

@@ -9,7 +9,7 @@ import { aSpec } from '#agent/testing/session-fixtures.ts'
 import type { SessionSpec } from '#protocol/session-spec.ts'
 import { type SessionsNamespace, sessionsNamespace, testImages } from '../../../deploy/testing/sessions-namespace.ts'
 import { DialError, type Instance, instanceName } from '../runtime.ts'
-import { bytesOf, whenRunning, whenSeen } from '../testing/runtime-watching.ts'
+import { bytesOf, stopped, whenRunning, whenSeen } from '../testing/runtime-watching.ts'
 import { createKubernetesRuntime, type KubernetesRuntime } from './kubernetes-runtime.ts'
 import { CannotRun } from './pod-spec.ts'
 import type { Step } from './session-maker.ts'
@@ -54,7 +54,7 @@ const ask = async (session: string, method: string, path: string, body?: string)
   return { status: response.status, bytes: await bytesOf(response.body) }
 }
 const end = async (instance: Pick<Instance, 'name' | 'uid' | 'session'>) => {
-  await runtime.stop(instance.name, instance.uid, 0)
+  await stopped(runtime, instance.name, instance.uid, 0)
   await runtime.forget(instance.session)
 }
 const fault = (work: Promise<unknown>) =>
@@ -80,7 +80,7 @@ describe('kinds', () => {
     const { session } = first
     await expect.poll(() => coloursOf(session), { timeout: 180_000, interval: 1000 }).toBeGreaterThan(200)
     expect((await ask(session, 'PUT', '/files/kept.txt', 'still here')).status).toBe(201)
-    await runtime.stop(first.name, first.uid, 2_000)
+    await stopped(runtime, first.name, first.uid, 2_000)
     const second = await run(desktop, session, 2)
     expect(String((await ask(session, 'GET', '/files/kept.txt')).bytes)).toBe('still here')
     await end(second)
@@ -157,7 +157,7 @@ describe('reasons', () => {
       await picky.start(name, session, 1, headless)
       const stuck = await whenSeen(picky, seen => seen.find(each => each.name === name && /no node/.test(each.reason ?? '')))
       expect(stuck.reason).toMatch(/no node can take it: 0\/\d+ nodes are available/)
-      await picky.stop(name, stuck.uid, 0)
+      await stopped(picky, name, stuck.uid, 0)
       await picky.forget(session)
       await nothingLeftOf(session)
     } finally {

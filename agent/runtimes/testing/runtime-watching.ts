@@ -40,6 +40,17 @@ export async function whenRunning(runtime: Runtime, name: string): Promise<Insta
   return instance
 }
 
+/** Stops it as the agent does: a runtime that was not done within its own time is asked again. A kubelet may look at a pod once a minute only. */
+export async function stopped(runtime: Runtime, name: string, uid: string, graceMs: number): Promise<void> {
+  for (let tries = 3; ; tries--) {
+    try {
+      return await runtime.stop(name, uid, graceMs)
+    } catch (error) {
+      if (tries === 1 || (error as Error).name !== 'TimeoutError') throw error
+    }
+  }
+}
+
 export async function bytesOf(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const parts: Uint8Array[] = []
   for await (const part of body) parts.push(part)
