@@ -35,8 +35,6 @@ export function dataSocket(ws: WebSocket): DataSocket {
       ws.resume()
     },
     onClose: ended => onceClosed(ws, ended),
-    pause: () => ws.pause(),
-    resume: () => ws.resume(),
   }
 }
 

@@ -8,7 +8,6 @@ class Far {
   frames: HttpFrame[] = []
   bytes = 0
   closed: { code: number; reason: string } | null = null
-  paused = false
   onBytes: (data: Uint8Array) => void = () => {}
   onFrame: (frame: HttpFrame) => void = () => {}
   private take!: (data: string | Uint8Array) => void
@@ -32,12 +31,6 @@ class Far {
     },
     onClose: gone => {
       this.gone = gone
-    },
-    pause: () => {
-      this.paused = true
-    },
-    resume: () => {
-      this.paused = false
     },
   }
   frame(frame: unknown): void {

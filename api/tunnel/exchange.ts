@@ -13,9 +13,6 @@ export interface DataSocket {
   close(code: number, reason: string): void
   onMessage(take: (data: string | Uint8Array) => void): void
   onClose(ended: (code: number, reason: string) => void): void
-  /** Stops and goes on reading, where the platform can. */
-  pause(): void
-  resume(): void
 }
 
 /** Told once, when the exchange is over. */

@@ -41,7 +41,5 @@ export function dataSocket(ws: WebSocket): DataSocket {
     onClose(told) {
       ended = told
     },
-    pause() {},
-    resume() {},
   }
 }

@@ -11,10 +11,10 @@ import { setValue, type Values } from '../../deploy/chart.ts'
 import { type SessionsNamespace, sessionsNamespace } from '../../deploy/testing/sessions-namespace.ts'
 import { type ApiProgram, startApiProgram } from './api-program.ts'
 import { browserProgram } from './browser-program.ts'
+import { type Colour, painted, share, until } from './pixels.ts'
 
-const blue = [20, 40, 210]
-const green = [10, 190, 60]
-const painted = (colour: number[]) => `data:text/html,<body style="margin:0;background:rgb(${colour})">`
+const blue: Colour = [20, 40, 210]
+const green: Colour = [10, 190, 60]
 
 /** How many ask at once, and how many may run: more where the cluster is larger. */
 const crowd = Number(process.env.PORTHOLE_TEST_CROWD ?? 6)
@@ -76,22 +76,6 @@ async function session(body: object = {}) {
   return seen
 }
 
-/** Share of pixels of a PNG within a small distance of a colour. */
-function share(png: Uint8Array, colour: number[]): number {
-  const { data, width, height } = PNG.sync.read(Buffer.from(png))
-  let near = 0
-  for (let at = 0; at < data.length; at += 4) if (colour.every((part, n) => Math.abs(data[at + n]! - part) < 12)) near++
-  return near / (width * height)
-}
-
-async function until(what: string, check: () => Promise<boolean>, seconds = 120): Promise<void> {
-  const last = performance.now() + seconds * 1000
-  while (!(await check())) {
-    if (performance.now() > last) throw new Error(`not in ${seconds} s: ${what}`)
-    await new Promise(done => setTimeout(done, 200))
-  }
-}
-
 it('the cluster tells what it is, and what it cannot', async () => {
   const { body } = await porthole.api('GET', `/v1/clusters/${cluster}`)
   expect(body).toMatchObject({ runtime: 'kubernetes', connected: true, capacity: { sessions: room } })
@@ -122,12 +106,12 @@ describe('a session as a pod', () => {
       await page.goto(`${porthole.url}/sessions/${id}`)
       const canvas = page.locator('canvas').first()
       await canvas.waitFor()
-      await until('blue through noVNC', async () => share(await canvas.screenshot(), blue) > 0.5)
+      await until('blue through noVNC', async () => share(await canvas.screenshot(), blue) > 0.5, 120)
 
       const { headers } = porthole
       const script: Browser = await chromium.connect(made.urls.playwright, { headers, timeout: 120_000 })
       await script.contexts()[0]!.pages()[0]!.goto(painted(green))
-      await until('green follows', async () => share(await canvas.screenshot(), green) > 0.5)
+      await until('green follows', async () => share(await canvas.screenshot(), green) > 0.5, 120)
       await script.close()
       const cdp = await chromium.connectOverCDP(made.urls.cdp, { headers, timeout: 120_000 })
       expect(await cdp.contexts()[0]!.pages()[0]!.evaluate('6 * 7')).toBe(42)
@@ -203,11 +187,15 @@ it('a warm one is there at once, with its late settings', async () => {
     display: { width: 900, height: 600 },
   })
   expect([made.status, made.body.status]).toEqual([201, 'running'])
-  await until('its page at its size', async () => {
-    const response = await fetch(`${porthole.url}/v1/sessions/${made.body.id}/screenshot`, { headers: porthole.headers })
-    const png = new Uint8Array(await response.arrayBuffer())
-    return response.ok && PNG.sync.read(Buffer.from(png)).width === 900 && share(png, green) > 0.5
-  })
+  await until(
+    'its page at its size',
+    async () => {
+      const response = await fetch(`${porthole.url}/v1/sessions/${made.body.id}/screenshot`, { headers: porthole.headers })
+      const png = new Uint8Array(await response.arrayBuffer())
+      return response.ok && PNG.sync.read(Buffer.from(png)).width === 900 && share(png, green) > 0.5
+    },
+    120,
+  )
   expect((await porthole.api('DELETE', `/v1/pools/${pool.body.id}`)).status).toBe(204)
   await porthole.api('DELETE', `/v1/sessions/${made.body.id}`)
   await place.untilGone()
