@@ -10,8 +10,10 @@ const needsCluster = '**/*.cluster.test.ts'
 export default defineConfig({
   test: {
     // Browsers and databases on small, busy machines: generous limits, few workers.
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    // What else runs on the machine can cost a test a deadline; one that needed a second try is named at the end.
+    retry: 1,
     teardownTimeout: 20_000,
     maxWorkers: 2,
     projects: [
@@ -32,8 +34,6 @@ export default defineConfig({
           exclude: [...elsewhere, needsCluster],
           maxWorkers: 1,
           sequence: { groupOrder: 1 },
-          // What else runs on the machine can cost one of these a deadline; one that needed a second try is named at the end.
-          retry: 1,
           globalSetup: ['tests/global-setup.ts'],
         },
       },
@@ -49,7 +49,6 @@ export default defineConfig({
           testTimeout: 600_000,
           hookTimeout: 600_000,
           maxWorkers: 1,
-          retry: 1,
           globalSetup: ['tests/global-setup.ts'],
         },
       },

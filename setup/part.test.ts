@@ -40,7 +40,7 @@ describe('a part', () => {
   const lives = () =>
     existsSync(join(root, 'lives')) ? readFileSync(join(root, 'lives'), 'utf8').trim().split('\n').map(Number) : []
   const untilLives = (count: number) =>
-    vi.waitFor(() => expect(lives().length).toBeGreaterThanOrEqual(count), { timeout: 10_000, interval: 10 })
+    vi.waitFor(() => expect(lives().length).toBeGreaterThanOrEqual(count), { timeout: 30_000, interval: 10 })
 
   it('is ready when it says so, with its address, and what it writes goes to its log', async () => {
     const part = start(
@@ -112,6 +112,6 @@ describe('a part', () => {
     await supervisor.ready
     const [inner] = lives()
     await supervisor.stop(0)
-    await vi.waitFor(() => expect(existsSync(`/proc/${inner}`)).toBe(false), { timeout: 5000, interval: 10 })
+    await vi.waitFor(() => expect(existsSync(`/proc/${inner}`)).toBe(false), { timeout: 30_000, interval: 10 })
   })
 })

@@ -180,7 +180,7 @@ describe('run.mjs', { timeout: 60_000 }, () => {
     await line('up')
     child.kill('SIGKILL')
     const pid = Number(/child (\d+)/.exec(said())![1])
-    await vi.waitFor(() => expect(alive(pid)).toBe(false), { timeout: 5000, interval: 20 })
+    await vi.waitFor(() => expect(alive(pid)).toBe(false), { timeout: 30_000, interval: 20 })
   })
 
   it.each(['SIGINT', 'SIGTERM', 'SIGKILL'] as const)('ends all of it when npm alone gets %s', async signal => {
@@ -197,7 +197,7 @@ describe('run.mjs', { timeout: 60_000 }, () => {
     await vi.waitFor(() => expect(said).toMatch(/child \d+ up/), { timeout: 20_000, interval: 10 })
     npm.kill(signal)
     const pid = Number(/child (\d+)/.exec(said)![1])
-    await vi.waitFor(() => expect(alive(pid)).toBe(false), { timeout: 8000, interval: 20 })
+    await vi.waitFor(() => expect(alive(pid)).toBe(false), { timeout: 30_000, interval: 20 })
   })
 
   it('shows the line that the child gives for people', async () => {

@@ -66,7 +66,7 @@ describe('npm start', { timeout: 120_000 }, () => {
       child.kill('SIGINT')
       await ended
     }
-    await vi.waitFor(() => expect(processes()).toEqual([]), { timeout: 10_000, interval: 50 })
+    await vi.waitFor(() => expect(processes()).toEqual([]), { timeout: 30_000, interval: 50 })
   })
   afterAll(() => rmSync(dataDir, { recursive: true, force: true }))
 
@@ -115,7 +115,7 @@ describe('npm start', { timeout: 120_000 }, () => {
   it('leaves nothing running when its supervisor is killed outright', async () => {
     await start().up()
     process.kill(part('setup/start.ts')!, 'SIGKILL')
-    await vi.waitFor(() => expect(processes()).toEqual([]), { timeout: 10_000, interval: 50 })
+    await vi.waitFor(() => expect(processes()).toEqual([]), { timeout: 30_000, interval: 50 })
   })
 
   it('ends within five seconds of Ctrl-C, also in the middle of its start', async () => {
@@ -127,7 +127,7 @@ describe('npm start', { timeout: 120_000 }, () => {
       child.kill('SIGINT')
       await ended
       expect(performance.now() - began).toBeLessThan(5500)
-      await vi.waitFor(() => expect(processes()).toEqual([]), { timeout: 5000, interval: 20 })
+      await vi.waitFor(() => expect(processes()).toEqual([]), { timeout: 30_000, interval: 20 })
     }
   })
 })

@@ -15,15 +15,15 @@ const pass = (key: string, ms: number) =>
   api.db.execute(sql`update rate_limits set tat = tat - ${ms}::float8 * interval '1 millisecond' where key = ${key}`)
 
 describe('GCRA in one statement', () => {
-  it('60 racers against a rate of 20: exactly 20', async () => {
-    // Room comes back every 3 s, the race is shorter.
-    const taken = await Promise.all(Array.from({ length: 60 }, () => takeFromRate(api.db, 'race', { perMinute: 20 })))
+  it('60 racers against a rate of 2: exactly 2', async () => {
+    // Room comes back every 30 s, the race is shorter on any machine.
+    const taken = await Promise.all(Array.from({ length: 60 }, () => takeFromRate(api.db, 'race', { perMinute: 2 })))
     const admitted = taken.filter(t => t.admitted)
-    expect(admitted).toHaveLength(20)
+    expect(admitted).toHaveLength(2)
     for (const refused of taken.filter(t => !t.admitted)) {
       expect(refused.remaining).toBe(0)
       expect(refused.retrySeconds).toBeGreaterThanOrEqual(1)
-      expect(refused.retrySeconds).toBeLessThanOrEqual(3)
+      expect(refused.retrySeconds).toBeLessThanOrEqual(30)
     }
   })
 

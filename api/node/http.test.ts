@@ -37,7 +37,7 @@ const next = () =>
     }),
   )
 let grantsFromStart = true
-const idle = () => vi.waitFor(() => expect(api.tunnel.streams.size).toBe(0), { timeout: 10_000 })
+const idle = () => vi.waitFor(() => expect(api.tunnel.streams.size).toBe(0), { timeout: 30_000 })
 
 it('streams 100 MB down with flat memory, and to the last byte', { timeout: 180_000 }, async () => {
   const asked = next()
@@ -93,7 +93,7 @@ it('streams 100 MB up, no faster than the session takes it', { timeout: 180_000 
   })()
   const { host } = await asked
   grantsFromStart = true
-  await vi.waitFor(() => expect(host.taken).toBe(256 * 1024))
+  await vi.waitFor(() => expect(host.taken).toBe(256 * 1024), { timeout: 30_000 })
   await new Promise(turn => setTimeout(turn, 300))
   expect(host.taken).toBe(256 * 1024)
   expect(written).toBeLessThan(30)

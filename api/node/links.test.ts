@@ -61,7 +61,7 @@ it('tells the agent what should be, and everybody what is', async () => {
   expect((await get(`/v1/sessions/${id}`)).status).toBe('running')
 
   link.ws.terminate()
-  await vi.waitFor(async () => expect((await get(`/v1/clusters/${agent.cluster}`)).status).toBe('offline'))
+  await vi.waitFor(async () => expect((await get(`/v1/clusters/${agent.cluster}`)).status).toBe('offline'), { timeout: 30_000 })
   expect((await get(`/v1/sessions/${id}`)).status).toBe('unreachable')
   const told = (await api.db.select().from(events).where(eq(events.type, 'cluster.updated')).orderBy(events.seq)).map(
     event => (event.data as { cluster: { id: string; status: string } }).cluster,

@@ -170,7 +170,7 @@ describe('the end', () => {
     made.relay.check()
     made.time = 121_000
     made.relay.check()
-    await vi.waitFor(() => expect(made.gone).toBe(1), { timeout: 5_000 })
+    await vi.waitFor(() => expect(made.gone).toBe(1), { timeout: 30_000 })
   })
 
   it('from here closes both at once, also while one is paused', async () => {
@@ -180,7 +180,7 @@ describe('the end', () => {
     const seen = closing(made.agent)
     made.relay.close('revoked')
     expect(await seen).toEqual([4403, 'revoked'])
-    await vi.waitFor(() => expect(made.gone).toBe(1), { timeout: 3_000 })
+    await vi.waitFor(() => expect(made.gone).toBe(1), { timeout: 30_000 })
     expect(made.ended).toMatchObject([{ code: 4403 }])
   })
 

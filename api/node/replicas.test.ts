@@ -16,7 +16,7 @@ let b: RunningApi
 let agent: FakeAgent
 let session: string
 beforeAll(async () => {
-  a = await nodeApi({ meetingMs: 3_000 })
+  a = await nodeApi()
   b = await a.replicaOf()
   agent = await a.agent()
   session = await a.session(agent.cluster)
@@ -46,9 +46,9 @@ it.each([
   expect(await say(ws, big)).toBe(big)
   ws.close(1000)
   await closed
-  await vi.waitFor(() => expect(b.tunnel.streams.size).toBe(0))
+  await vi.waitFor(() => expect(b.tunnel.streams.size).toBe(0), { timeout: 30_000 })
   link.ws.terminate()
-  await vi.waitFor(() => expect(a.tunnel.links.size).toBe(0))
+  await vi.waitFor(() => expect(a.tunnel.links.size).toBe(0), { timeout: 30_000 })
 })
 
 it('refusals, cancels and forced ends find their way to the other replica', async () => {
@@ -72,7 +72,7 @@ it('refusals, cancels and forced ends find their way to the other replica', asyn
   await a.tunnel.end([grant!.id], 'revoked')
   expect(await held.closed).toEqual({ code: 4403, reason: 'revoked' })
   link.ws.terminate()
-  await vi.waitFor(() => expect(a.tunnel.links.size).toBe(0))
+  await vi.waitFor(() => expect(a.tunnel.links.size).toBe(0), { timeout: 30_000 })
 })
 
 it('a newer link on another replica ends the older one', async () => {
@@ -87,7 +87,7 @@ it('a newer link on another replica ends the older one', async () => {
   expect(await say(ws, 'over there')).toBe('over there')
   ws.close()
   young.ws.terminate()
-  await vi.waitFor(() => expect(b.tunnel.links.size).toBe(0))
+  await vi.waitFor(() => expect(b.tunnel.links.size).toBe(0), { timeout: 30_000 })
 })
 
 it('32 links that race on both replicas leave exactly one, the newest', async () => {
@@ -103,9 +103,9 @@ it('32 links that race on both replicas leave exactly one, the newest', async ()
   const losers = racers.filter((_, i) => i !== newest)
   expect(new Set((await Promise.all(losers.map(link => link.closed))).map(end => end.code))).toEqual(new Set([4409]))
   expect(racers[newest]!.ws.readyState).toBe(1)
-  await vi.waitFor(() => expect(a.tunnel.links.size + b.tunnel.links.size).toBe(1))
+  await vi.waitFor(() => expect(a.tunnel.links.size + b.tunnel.links.size).toBe(1), { timeout: 30_000 })
   racers[newest]!.ws.terminate()
-  await vi.waitFor(() => expect(a.tunnel.links.size + b.tunnel.links.size).toBe(0))
+  await vi.waitFor(() => expect(a.tunnel.links.size + b.tunnel.links.size).toBe(0), { timeout: 30_000 })
 })
 
 it('a change made through one replica reaches an agent on the other without waiting for the poll', async () => {

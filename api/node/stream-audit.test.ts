@@ -22,11 +22,14 @@ beforeAll(async () => {
 afterAll(() => api?.close())
 
 async function told(session: string) {
-  return vi.waitFor(async () => {
-    const rows = await api.db.select().from(audit).where(eq(audit.target, session)).orderBy(asc(audit.created_at))
-    expect(rows.map(row => row.action)).toEqual(['stream.open', 'stream.close'])
-    return rows
-  })
+  return vi.waitFor(
+    async () => {
+      const rows = await api.db.select().from(audit).where(eq(audit.target, session)).orderBy(asc(audit.created_at))
+      expect(rows.map(row => row.action)).toEqual(['stream.open', 'stream.close'])
+      return rows
+    },
+    { timeout: 30_000 },
+  )
 }
 
 it('with bytes each way, duration, code and reason', async () => {

@@ -16,7 +16,7 @@ beforeAll(async () => {
 })
 afterAll(() => api?.close())
 
-const idle = () => vi.waitFor(() => expect(api.tunnel.streams.size).toBe(0), { timeout: 10_000, interval: 20 })
+const idle = () => vi.waitFor(() => expect(api.tunnel.streams.size).toBe(0), { timeout: 30_000, interval: 20 })
 
 it('leaves nothing behind after a thousand visits, whatever way they end', { timeout: 300_000 }, async () => {
   let turn = 0
@@ -41,8 +41,11 @@ it('leaves nothing behind after a thousand visits, whatever way they end', { tim
   }
   for (let i = 0; i < 1_000; i += 10) await Promise.all(Array.from({ length: 10 }, visit))
   await idle()
-  await vi.waitFor(async () => {
-    const open = (await api.db.select().from(grants)).filter(grant => grant.closed_at === null)
-    expect(open).toEqual([])
-  })
+  await vi.waitFor(
+    async () => {
+      const open = (await api.db.select().from(grants)).filter(grant => grant.closed_at === null)
+      expect(open).toEqual([])
+    },
+    { timeout: 30_000 },
+  )
 })

@@ -15,7 +15,7 @@ let opens: Open[]
 const able = { ...capabilities, jobs: { types: ['run' as const, 'manifest' as const, 'deploy' as const], capacity: 100 } }
 
 beforeAll(async () => {
-  api = await nodeApi({ meetingMs: 3_000 })
+  api = await nodeApi()
   agent = await api.agent()
   link = await agent.dial()
   link.hello({ capabilities: { ...able, features: ['exec', 'exec_jobs'] } })

@@ -26,7 +26,7 @@ let reports = 0
 let refuses: { status: number; code: string; detail: string } | null
 
 beforeAll(async () => {
-  api = await nodeApi({ meetingMs: 3_000 })
+  api = await nodeApi()
   agent = await api.agent()
   link = await agent.dial()
   link.hello({ capabilities: { ...capabilities, features: ['exec'] } })
@@ -174,7 +174,7 @@ describe('opening it', () => {
     })
     first.ws.send(Buffer.from('ls\n'))
     expect(await once(first.ws, 'message')).toEqual([Buffer.from('ls\n'), true])
-    await vi.waitFor(async () => expect((await row(id))!.status).toBe('running'))
+    await vi.waitFor(async () => expect((await row(id))!.status).toBe('running'), { timeout: 30_000 })
     const second = await opened(id, { query: '?offset=3' })
     expect(opens[1]!.target.terminal).toEqual({ id, frames: 'binary', offset: 3 })
     const [held] = await api.db.select().from(grants).where(eq(grants.id, opens[1]!.stream))
@@ -245,9 +245,9 @@ describe('its end', () => {
   it('what the agent says of it is taken over, once', async () => {
     const { id } = await made()
     report([{ id, cols: 132, idle_ms: 5_000 }])
-    await vi.waitFor(async () => expect(await row(id)).toMatchObject({ status: 'running', cols: 132 }))
+    await vi.waitFor(async () => expect(await row(id)).toMatchObject({ status: 'running', cols: 132 }), { timeout: 30_000 })
     report([{ id, state: 'ended', cause: 'exited', exit_code: 3, reason: 'It ended with exit code 3.' }])
-    await vi.waitFor(async () => expect((await row(id))!.status).toBe('ended'))
+    await vi.waitFor(async () => expect((await row(id))!.status).toBe('ended'), { timeout: 30_000 })
     expect((await call('GET', `/v1/terminals/${id}`)).body).toMatchObject({
       exit_code: 3,
       status_reason: 'It ended with exit code 3.',
@@ -264,7 +264,7 @@ describe('its end', () => {
   it('a complete list that lacks it: lost with the agent that kept it, unless it is brand new', async () => {
     const [old, fresh, strange] = [await made(), await made(), await made()]
     report([{ id: old.id }, { id: fresh.id }])
-    await vi.waitFor(async () => expect((await row(fresh.id))!.status).toBe('running'))
+    await vi.waitFor(async () => expect((await row(fresh.id))!.status).toBe('running'), { timeout: 30_000 })
     await api.db
       .update(terminals)
       .set({ started_at: new Date(Date.now() - 90_000) })
@@ -274,7 +274,7 @@ describe('its end', () => {
       .set({ cluster_id: (await api.agent()).cluster })
       .where(eq(terminals.id, strange.id))
     report([{ id: strange.id, state: 'ended' }], true)
-    await vi.waitFor(async () => expect(await row(old.id)).toMatchObject({ status: 'ended', cause: 'lost' }))
+    await vi.waitFor(async () => expect(await row(old.id)).toMatchObject({ status: 'ended', cause: 'lost' }), { timeout: 30_000 })
     expect((await row(fresh.id))!.status).toBe('running')
     // Another cluster's terminal is not this agent's to end.
     expect((await row(strange.id))!.status).toBe('created')
@@ -317,7 +317,7 @@ describe('its end', () => {
     const { id } = await made()
     const viewer = await opened(id)
     await call('DELETE', `/v1/terminals/${id}`)
-    await vi.waitFor(async () => expect((await link.next('delta')).ended_terminals).toContain(id))
+    await vi.waitFor(async () => expect((await link.next('delta')).ended_terminals).toContain(id), { timeout: 30_000 })
     await api.tunnel.streams.sweep()
     expect(await viewer.closed).toMatchObject({ code: 4410 })
     const again = await agent.dial()

@@ -53,12 +53,15 @@ platformConformance(
       expect((await viewer.closed).code).toBe(1006)
       await leg
       expect(agent.told).toMatchObject([{ code: 4410 }])
-      await vi.waitFor(async () => {
-        const [row] = await api.db.execute<{ close_code: number }>(
-          `select close_code from grants where session_id = '${session}'`,
-        )
-        expect(row!.close_code).toBe(4410)
-      })
+      await vi.waitFor(
+        async () => {
+          const [row] = await api.db.execute<{ close_code: number }>(
+            `select close_code from grants where session_id = '${session}'`,
+          )
+          expect(row!.close_code).toBe(4410)
+        },
+        { timeout: 30_000 },
+      )
       agent.link.ws.terminate()
     })
 

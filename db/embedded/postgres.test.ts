@@ -15,7 +15,7 @@ import { DataDirInUse, type EmbeddedPostgres, startEmbeddedPostgres } from './po
 const module = fileURLToPath(new URL('./postgres.ts', import.meta.url))
 const alive = (pid: number) => existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
 const postmaster = (dir: string) => Number(readFileSync(join(dir, 'cluster/postmaster.pid'), 'utf8').split('\n')[0])
-const gone = (pid: number) => vi.waitFor(() => expect(alive(pid)).toBe(false), { timeout: 10_000, interval: 20 })
+const gone = (pid: number) => vi.waitFor(() => expect(alive(pid)).toBe(false), { timeout: 30_000, interval: 20 })
 
 async function query<T>(url: string, ask: (sql: postgres.Sql) => Promise<T>): Promise<T> {
   const sql = postgres(url, { max: 1 })

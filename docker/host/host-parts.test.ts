@@ -87,7 +87,7 @@ describe('the shared CDP pipe', () => {
     async function client(session: string) {
       const heard: string[] = []
       const attaching = pipe.attach({ send: text => heard.push(text), close: () => heard.push('closed') })
-      await vi.waitFor(() => expect(commands.at(-1)?.method).toBe('Target.attachToBrowserTarget'))
+      await vi.waitFor(() => expect(commands.at(-1)?.method).toBe('Target.attachToBrowserTarget'), { timeout: 30_000 })
       say({ id: commands.at(-1)!.id, result: { sessionId: session } })
       return { heard, ...(await attaching) }
     }
@@ -110,7 +110,7 @@ describe('the shared CDP pipe', () => {
     say('{"method":"Target.attachedToTarget","params":{"sessionId":"CCC","targetInfo":{}},"sessionId":"AAA"}')
     say('{"method":"Page.loaded","params":{"sessionId":"not this"},"sessionId":"CCC"}')
     say('{"method":"Root.event","params":{"sessionId":"AAA"}}')
-    await vi.waitFor(() => expect(rooted).toEqual([{ method: 'Root.event', params: { sessionId: 'AAA' } }]))
+    await vi.waitFor(() => expect(rooted).toEqual([{ method: 'Root.event', params: { sessionId: 'AAA' } }]), { timeout: 30_000 })
     expect(bob.heard).toEqual(['{"id":1,"result":{"product":"x"}}'])
     expect(ann.heard.map(text => JSON.parse(text))).toEqual([
       { method: 'Target.attachedToTarget', params: { sessionId: 'CCC', targetInfo: {} } },
@@ -123,7 +123,7 @@ describe('the shared CDP pipe', () => {
       expect(commands.at(-1)).toMatchObject({ method: 'Target.detachFromTarget', params: { sessionId: 'AAA' } }),
     )
     say('{"method":"Page.loaded","params":{},"sessionId":"BBB"}')
-    await vi.waitFor(() => expect(bob.heard.at(-1)).toBe('{"method":"Page.loaded","params":{}}'))
+    await vi.waitFor(() => expect(bob.heard.at(-1)).toBe('{"method":"Page.loaded","params":{}}'), { timeout: 30_000 })
     expect(ann.heard).toHaveLength(2)
   })
 
@@ -132,11 +132,13 @@ describe('the shared CDP pipe', () => {
     const ann = await client('AAA')
     const text = Buffer.from(`{"method":"Large","params":{"text":"${'ü'.repeat(50)}"},"sessionId":"AAA"}\0{"method":"Root"}\0`)
     for (const byte of text) fromBrowser.write(Buffer.from([byte]))
-    await vi.waitFor(() => expect(rooted).toEqual([{ method: 'Root' }]))
+    await vi.waitFor(() => expect(rooted).toEqual([{ method: 'Root' }]), { timeout: 30_000 })
     expect(JSON.parse(ann.heard[0]!).params.text).toBe('ü'.repeat(50))
     pipe.root.send({ id: 7, method: 'Secret.drop', params: { a: 1 } })
     pipe.root.send({ id: 8, method: 'Network.enable' })
-    await vi.waitFor(() => expect(commands.at(-1)?.params?.maxResourceBufferSize).toBeGreaterThan(30 * 2 ** 20))
+    await vi.waitFor(() => expect(commands.at(-1)?.params?.maxResourceBufferSize).toBeGreaterThan(30 * 2 ** 20), {
+      timeout: 30_000,
+    })
     expect(commands.at(-2)).toEqual({ id: 7, method: 'Secret.drop', params: {} })
     const call = pipe.call('Browser.close')
     fromBrowser.destroy()

@@ -43,7 +43,7 @@ it('a shell in the session’s sandbox that survives a cut, and whose end is kno
   expect((await again.until(/kept pid=(\d+)\./))[1]).toBe(pid)
   again.ws.send(Buffer.from('exit 3\n'))
   await again.until(/\[exit 3\]/)
-  await expect.poll(() => shown(id), { timeout: 10_000 }).toMatchObject({ status: 'ended', exit_code: 3 })
+  await expect.poll(() => shown(id), { timeout: 30_000 }).toMatchObject({ status: 'ended', exit_code: 3 })
 }, 120_000)
 
 it('a shell in the sandbox of a job: its variables, its files, cut and found again, gone with the job', async () => {
@@ -93,7 +93,7 @@ it('`yes` and a viewer who does not read: memory stays flat, and what was droppe
   expect(view.gaps()).toBeGreaterThan(2 ** 20)
   await porthole.api('DELETE', `/v1/terminals/${id}`)
   await view.closed
-  await expect.poll(() => porthole.processes(/^yes 0123/).length, { timeout: 10_000 }).toBe(0)
+  await expect.poll(() => porthole.processes(/^yes 0123/).length, { timeout: 30_000 }).toBe(0)
 }, 180_000)
 
 it('a person types in the dashboard', async () => {

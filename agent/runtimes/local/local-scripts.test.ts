@@ -92,7 +92,7 @@ describe.each(['connect', 'connectOverCDP'] as const)('chromium.%s()', { timeout
       const inside = (Math.floor(height * 0.7) * width + Math.floor(width * 0.3)) * 4
       return [...data.subarray(inside, inside + 3)]
     }
-    await expect.poll(colour, { timeout: 10_000 }).toEqual([200, 30, 120])
+    await expect.poll(colour, { timeout: 30_000 }).toEqual([200, 30, 120])
   })
 
   test('fills a form and takes a picture', async () => {
@@ -165,7 +165,7 @@ describe.each(['connect', 'connectOverCDP'] as const)('chromium.%s()', { timeout
       await download.saveAs(target)
       expect(await readFile(target, 'utf8')).toBe('numbers')
     }
-    await expect.poll(() => listFiles(instance.session, 'Downloads')).toContain('report.txt')
+    await expect.poll(() => listFiles(instance.session, 'Downloads'), { timeout: 30_000 }).toContain('report.txt')
     await page.close()
   })
 

@@ -14,7 +14,7 @@ import { bytesOf, inPhase, whenRunning, whenSeen } from '../testing/runtime-watc
 import { createLocalRuntime } from './local-runtime.ts'
 
 const isRoot = process.getuid!() === 0
-const gone = { timeout: 3_000, interval: 25 }
+const gone = { timeout: 30_000, interval: 25 }
 
 async function textFile(runtime: Runtime, session: string, path: string): Promise<string> {
   const answer = await runtime.host(session, {
@@ -42,7 +42,7 @@ describe('walls', { timeout: 90_000 }, () => {
     const command = ['bash', '-c', `{ ${script}\n} > ~/half 2>&1; mv ~/half ~/said; exec sleep 600`]
     await runtime.start(name, session, 1, localSpec({ kind: 'app', command }))
     const instance = await whenRunning(runtime, name)
-    await expect.poll(() => textFile(runtime, session, 'said'), { timeout: 10_000 }).not.toBe('')
+    await expect.poll(() => textFile(runtime, session, 'said'), { timeout: 30_000 }).not.toBe('')
     return { said: await textFile(runtime, session, 'said'), instance }
   }
 
@@ -189,7 +189,7 @@ describe('when the agent is killed', { timeout: 120_000 }, () => {
       await new Promise(resolve => setTimeout(resolve, delay))
       agent.kill('SIGKILL')
       await expect
-        .poll(() => processesOf(dataDir), { timeout: 2_500, interval: 20, message: `killed ${delay} ms after the start` })
+        .poll(() => processesOf(dataDir), { timeout: 30_000, interval: 20, message: `killed ${delay} ms after the start` })
         .toEqual([])
     }
   })
@@ -201,7 +201,7 @@ describe('when the agent is killed', { timeout: 120_000 }, () => {
     const before = runtimeFolders().length
     const killed = performance.now()
     agent.kill('SIGKILL')
-    await expect.poll(() => processesOf(dataDir), { timeout: 3_000, interval: 20 }).toEqual([])
+    await expect.poll(() => processesOf(dataDir), { timeout: 30_000, interval: 20 }).toEqual([])
     expect(performance.now() - killed).toBeLessThan(2_500)
     const next = await createLocalRuntime({ dataDir })
     expect(await next.observe()).toEqual([])
@@ -223,6 +223,6 @@ describe('when the agent is killed', { timeout: 120_000 }, () => {
     const page = inside.find(each => each.command.includes('--type=renderer'))
     expect(statusField(page!.pid, 'Seccomp')).toBe('2')
     agent.kill('SIGKILL')
-    await expect.poll(() => processesOf(dataDir), { timeout: 3_000, interval: 20 }).toEqual([])
+    await expect.poll(() => processesOf(dataDir), { timeout: 30_000, interval: 20 }).toEqual([])
   })
 })

@@ -66,7 +66,7 @@ test('resumes after a lost connection with the last id it saw', async () => {
   body.write(message('evt_7'))
   await heard
   body.end()
-  await vi.waitFor(() => expect(link.states.at(-1)?.phase).toBe('waiting'))
+  await vi.waitFor(() => expect(link.states.at(-1)?.phase).toBe('waiting'), { timeout: 30_000 })
   link.stream.wake()
   const second = await link.call(1)
   expect(second.headers.get('last-event-id')).toBe('evt_7')
@@ -85,11 +85,11 @@ test('an id the server refuses is given up', async () => {
   body.write(message('evt_old'))
   await heard
   body.end()
-  await vi.waitFor(() => expect(link.states.at(-1)?.phase).toBe('waiting'))
+  await vi.waitFor(() => expect(link.states.at(-1)?.phase).toBe('waiting'), { timeout: 30_000 })
   link.stream.wake()
   const second = await link.call(1)
   second.answer(new Response('gone', { status: 410 }))
-  await vi.waitFor(() => expect(link.states.filter(state => state.phase === 'waiting')).toHaveLength(2))
+  await vi.waitFor(() => expect(link.states.filter(state => state.phase === 'waiting')).toHaveLength(2), { timeout: 30_000 })
   link.stream.wake()
   const third = await link.call(2)
   expect(third.headers.get('last-event-id')).toBeNull()
