@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
+import { promisify, stripVTControlCharacters } from 'node:util'
 import { Told } from './config.ts'
 
 const run = promisify(execFile)
@@ -45,8 +45,10 @@ export async function buildWebAssets({ root, say, signal }: WebAssetsParts): Pro
   } catch (error) {
     signal.throwIfAborted()
     const { stderr, message } = error as Error & { stderr?: string }
-    const lines = (stderr || message).split('\n').map(line => line.trim())
-    // Before the fault the bundler may warn of other things, on a slow machine of its own slowness.
+    const lines = stripVTControlCharacters(stderr || message)
+      .split('\n')
+      .map(line => line.trim())
+    // Coloured in some terminals and CIs; before the fault the bundler may warn of other things, on a slow machine of its own slowness.
     const told = lines.slice(lines.findIndex(line => /^error during build/i.test(line)) + 1)
     const fault = told.filter(line => line !== '' && !/\bbuild failed\b/i.test(line)).slice(0, 3)
     throw new Told(`Building the dashboard failed: ${fault.join(' | ')}`)
