@@ -1,6 +1,7 @@
 /** Reading sessions: always behind the project wall, never a deleted one. */
 import { and, desc, eq, inArray, ne, type SQL, sql } from 'drizzle-orm'
 import type { Sql } from '#db/client.ts'
+import { gathered, textArray } from '#db/gathered.ts'
 import { kept } from '#db/kept.ts'
 import { clusters, type SessionStatus, sessions } from '#db/schema.ts'
 import { linkTiming } from '#protocol/link-messages.ts'
@@ -33,11 +34,14 @@ export function viewOf(joined: Joined, origin: string) {
 }
 
 /** The one read of every request about a session, put together once. */
-const sessionById = kept(db =>
+const sessionsById = kept(db =>
   select(db)
-    .where(and(eq(sessions.id, sql.placeholder('id')), ne(sessions.desired, 'deleted')))
-    .limit(1)
-    .prepare('session_by_id'),
+    .where(and(sql`${sessions.id} = any(${sql.placeholder('ids')}::text[])`, ne(sessions.desired, 'deleted')))
+    .prepare('sessions_by_id'),
+)
+/** Whoever may see them: walls are for each question, see `findSession`. */
+const sessionById = gathered(
+  async (db, ids) => new Map((await sessionsById(db).execute({ ids: textArray(ids) })).map(found => [found.row.id, found])),
 )
 
 const sessionOfEvent = kept(db =>
@@ -54,7 +58,7 @@ function visible(ctx: Ctx): SQL | undefined {
 
 export async function findSession(ctx: Ctx, id: string, db: Sql = ctx.db): Promise<Joined> {
   const wall = projectWall(ctx)
-  const [found] = await sessionById(db).execute({ id })
+  const found = await sessionById(db, id)
   if (!found || (wall !== null && found.row.project_id !== wall) || !reaches(ctx.actor, found.row)) throw notFound('session')
   return found
 }
