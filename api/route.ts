@@ -29,13 +29,25 @@ export function newRouter(): Router {
   })
 }
 
-function invalidInput(target: string, issues: readonly { path: PropertyKey[]; message: string }[]): Problem {
-  const errors: FieldError[] = issues.slice(0, 50).map(issue => ({
-    pointer: target === 'json' ? `/${issue.path.map(pointerStep).join('/')}` : `?${issue.path.join('.')}`,
-    detail: issue.message,
-  }))
+type Issue = { path: PropertyKey[]; message: string; code?: string | undefined; keys?: string[] }
+
+function invalidInput(target: string, issues: readonly Issue[]): Problem {
+  const errors: FieldError[] = issues
+    .flatMap(unknownNames)
+    .slice(0, 50)
+    .map(issue => ({
+      pointer: target === 'json' ? issue.path.map(step => `/${pointerStep(step)}`).join('') : `?${issue.path.join('.')}`,
+      detail: issue.message,
+    }))
   const first = errors[0]
-  return new Problem('invalid', first ? `${first.pointer}: ${first.detail}` : 'The input does not fit.', { errors })
+  const where = first?.pointer ? `${first.pointer}: ` : ''
+  return new Problem('invalid', first ? `${where}${first.detail}` : 'The input does not fit.', { errors })
+}
+
+/** A name that nobody knows is pointed at itself, not at what it is in. */
+function unknownNames(issue: Issue): Issue[] {
+  if (issue.code !== 'unrecognized_keys' || !issue.keys) return [issue]
+  return issue.keys.map(key => ({ path: [...issue.path, key], message: 'There is no such field.' }))
 }
 
 const pointerStep = (step: PropertyKey) => String(step).slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1')

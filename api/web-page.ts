@@ -46,3 +46,9 @@ function pagePolicy(host: string, scripts: string): Record<string, string> {
     'permissions-policy': 'camera=(), microphone=(), geolocation=()',
   }
 }
+
+/** Who asks for a page says so; the address itself is one for everybody who does not say otherwise: curl, uptime checks. */
+export function wantsPage(request: Request, url: URL): boolean {
+  const accept = request.headers.get('accept') ?? '*/*'
+  return accept.includes('text/html') || (url.pathname === '/' && accept.includes('*/*'))
+}

@@ -113,7 +113,7 @@ describe('registering', () => {
     ['labels as a list', { name: 'x', labels: ['a'] }, '/labels'],
     ['a label value with a space', { name: 'x', labels: { a: 'b c' } }, '/labels/a'],
     ['a project that is not', { name: 'x', project: 'prj_none' }, '/project'],
-    ['an unknown field', { name: 'x', token: 'mine' }, '/'],
+    ['an unknown field', { name: 'x', token: 'mine' }, '/token'],
   ])('refuses %s', async (_, body, pointer) => {
     const answer = await make(body)
     expect(answer.status).toBe(422)

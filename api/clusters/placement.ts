@@ -98,7 +98,7 @@ function lacks({ capabilities }: Candidate, { kind, browser, features, limits }:
 
 /** Why the cluster cannot take a session just now; null: it can. */
 function busy({ online, scheduling, capabilities, sessions, promised }: Candidate): string | null {
-  if (!capabilities) return 'its agent has never connected'
+  if (!capabilities) return 'has never connected'
   if (!online) return 'offline'
   if (scheduling !== 'open') return scheduling
   const { capacity } = capabilities

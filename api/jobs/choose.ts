@@ -59,7 +59,7 @@ function lacks({ capabilities }: JobCandidate, { type }: JobWish): string | null
 }
 
 function busy({ online, scheduling, capabilities, jobs }: JobCandidate): string | null {
-  if (!capabilities) return 'its agent has never connected'
+  if (!capabilities) return 'has never connected'
   if (!online) return 'offline'
   if (scheduling !== 'open') return scheduling
   const room = jobRoom(capabilities)

@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { extname, join, relative, sep } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { assetHeaders, cacheOf, notPages, servedPage } from '../web-page.ts'
+import { assetHeaders, cacheOf, notPages, servedPage, wantsPage } from '../web-page.ts'
 
 const types: Record<string, string> = {
   '.html': 'text/html; charset=utf-8',
@@ -47,11 +47,11 @@ export class Assets {
     if (request.method !== 'GET' && request.method !== 'HEAD') return null
     const url = new URL(request.url)
     if (notPages.test(url.pathname)) return null
-    const wantsPage = (request.headers.get('accept') ?? '').includes('text/html')
-    if (wantsPage) this.refresh()
+    const asPage = wantsPage(request, url)
+    if (asPage) this.refresh()
     const file = this.files.get(url.pathname)
     if (file && url.pathname !== '/index.html') return this.serve(request, file)
-    if (!wantsPage || extname(url.pathname) !== '') return null
+    if (!asPage || extname(url.pathname) !== '') return null
     const page = this.files.get('/index.html')
     return page ? servePage(request, page, url.host) : notBuilt(request)
   }

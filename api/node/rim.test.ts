@@ -85,6 +85,11 @@ describe('files of the dashboard', () => {
     writeFileSync(join(outer, 'secret'), 'no')
     symlinkSync(join(outer, 'secret'), join(dist, 'link'))
     expect(await get(new Assets(dist), '/sessions/ses_1', html)!.text()).toContain('a-1.js')
+    for (const headers of [{ accept: '*/*' }, undefined]) {
+      expect(await get(new Assets(dist), '/', headers)!.text()).toContain('a-1.js')
+      expect(get(new Assets(dist), '/sessions/ses_1', headers)).toBe(null)
+    }
+    expect(get(new Assets(dist), '/', { accept: 'application/json' })).toBe(null)
   })
 
   it('are cached by their names, zipped where it pays, and never anything else', async () => {

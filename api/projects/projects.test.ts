@@ -76,7 +76,7 @@ describe('projects', () => {
     ['cpu in words', { name: 'x', quotas: { max_cpu: 'two' } }, '/quotas/max_cpu'],
     ['negative memory', { name: 'x', quotas: { max_memory: '-1Gi' } }, '/quotas/max_memory'],
     ['no requests at all', { name: 'x', quotas: { requests_per_minute: 0 } }, '/quotas/requests_per_minute'],
-    ['an unknown quota', { name: 'x', quotas: { max_gpus: 1 } }, '/quotas'],
+    ['an unknown quota', { name: 'x', quotas: { max_gpus: 1 } }, '/quotas/max_gpus'],
   ])('refuses %s', async (_, body, pointer) => {
     const answer = await make(body)
     expect(answer).toMatchObject({ status: 422 })

@@ -14,7 +14,7 @@ import { type Claimed, claimWarm, countAsked } from '../pools/claim.ts'
 import { invalid, Problem } from '../problem.ts'
 import { takeQuota } from '../projects/quotas.ts'
 import { findTemplate } from '../templates/service.ts'
-import { bindVolume, takeVolume } from '../volumes/service.ts'
+import { bindVolume, takeVolume, volumeLetGo } from '../volumes/service.ts'
 import { liveStatuses } from './lifecycle.ts'
 import { claimCluster, phaseNow, placementRequest } from './place.ts'
 import { findSession, sessionForEvent, viewOf } from './read.ts'
@@ -32,6 +32,7 @@ export async function createSession(ctx: Ctx, input: SessionCreate): Promise<Cre
   const template = await findTemplate(ctx, input.template)
   if (!template) throw invalid('/template', `No such template: ${JSON.stringify(input.template)}. GET /v1/templates lists them.`)
   const built = buildSpec(template, input, { project: actor.project, user: actor.user })
+  if (input.volume) await volumeLetGo(ctx, actor, input.volume)
   const result = await againAfterLostRace(Boolean(input.name), () =>
     ctx.db.transaction(async tx => {
       const living = input.name ? await livingByName(tx, actor.project, actor.user, input.name) : null

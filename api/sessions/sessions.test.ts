@@ -85,7 +85,9 @@ describe('create', () => {
     [{ ttl_seconds: 2 ** 31 }, '/ttl_seconds'],
     [{ ttl_seconds: 1.5 }, '/ttl_seconds'],
     [{ resources: { memory: '1 GB' } }, '/resources/memory'],
-    [{ surprise: true }, '/'],
+    [{ resources: { memory: '512m' } }, '/resources/memory'],
+    [{ surprise: true }, '/surprise'],
+    [{ display: { width: 800, height: 600, 'a/b': 1 } }, '/display/a~1b'],
   ])('refuses %j with a pointer', async (body, pointer) => {
     const answer = await create(body)
     expect(answer.status).toBe(422)

@@ -39,7 +39,7 @@ export async function grantStream(ctx: Ctx, { row, online }: Found, wish: GrantW
   if (row.status !== 'running' && !(wish.alsoEnded && row.cluster_id)) {
     throw new Problem(
       'session_not_running',
-      `The session is ${row.status}${row.status_reason ? `: ${row.status_reason}` : '.'}`,
+      `The session is ${row.status}${row.status_reason && row.status_reason !== row.status ? `: ${row.status_reason}` : '.'}`,
       {
         headers: row.status === 'starting' || row.status === 'queued' ? { 'retry-after': '1' } : {},
       },

@@ -2,7 +2,7 @@
 
 import type { StreamTarget } from '#protocol/link-messages.ts'
 import type { Ctx } from '../context.ts'
-import { Problem, type ProblemCode, problems } from '../problem.ts'
+import { invalid, Problem, type ProblemCode, problems } from '../problem.ts'
 import { findSession } from '../sessions/read.ts'
 import { grantStream } from './grant.ts'
 
@@ -65,7 +65,10 @@ async function hostProblem(answer: Response): Promise<Problem> {
     504: 'target_timeout',
   }
   const known = said.code && Object.hasOwn(problems, said.code) ? (said.code as ProblemCode) : undefined
-  return new Problem(known ?? byStatus[answer.status] ?? 'target_refused', said.detail || 'The session refused the request.')
+  const code = known ?? byStatus[answer.status] ?? 'target_refused'
+  const detail = said.detail || 'The session refused the request.'
+  // What a host finds invalid is in the address: the path of a file, the name of a recording.
+  return code === 'invalid' ? invalid('?path', detail) : new Problem(code, detail)
 }
 
 /** Only the body and its length come from the session; every other header is ours. */

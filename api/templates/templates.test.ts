@@ -164,7 +164,7 @@ describe('bad input says what to change', () => {
     ['negative memory', { ...good, resources: { memory: '-1Gi' } }, '/resources/memory'],
     ['memory as a number', { ...good, resources: { memory: 512 } }, '/resources/memory'],
     ['a request above its limit', { ...good, resources: { cpu: '1' }, requests: { cpu: '1001m' } }, '/requests'],
-    ['an unknown resource', { ...good, resources: { gpu: '1' } }, '/resources'],
+    ['an unknown resource', { ...good, resources: { gpu: '1' } }, '/resources/gpu'],
     ['a variable with a dash', { ...good, env: { 'A-B': '1' } }, '/env/A-B'],
     ['a variable with a NUL', { ...good, env: { A: 'a\0b' } }, '/env/A'],
     ['101 variables', { ...good, env: Object.fromEntries(Array.from({ length: 101 }, (_, i) => [`V${i}`, ''])) }, '/env'],
@@ -189,7 +189,7 @@ describe('bad input says what to change', () => {
     ['a name that turns writing around', { ...good, name: 'a\u202eb' }, '/name'],
     ['a name of a megabyte', { ...good, name: 'x'.repeat(900_000) }, '/name'],
     ['an escape in the description', { ...good, description: '\u001b[2J' }, '/description'],
-    ['an unknown field', { ...good, privileged: true }, '/'],
+    ['an unknown field', { ...good, privileged: true }, '/privileged'],
     ['an unknown override', { ...good, overridable: ['image'] }, '/overridable/0'],
   ])('%s', async (_, body, pointer) => {
     const answer = await post(body)

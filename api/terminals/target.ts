@@ -27,7 +27,7 @@ export async function placeOf(
   }
   const { row } = await findSession(ctx, wish.session!)
   if (row.status !== 'running' || !row.cluster_id) {
-    const why = row.status_reason ? `: ${row.status_reason}` : '.'
+    const why = row.status_reason && row.status_reason !== row.status ? `: ${row.status_reason}` : '.'
     throw new Problem('session_not_running', `The session is ${row.status}${why}`)
   }
   return { project: row.project_id, cluster: row.cluster_id, session: row.id, job: null }
@@ -39,7 +39,7 @@ export const outlives = (type: JobRow['type']) => type === 'manifest' || type ==
 function enterable(row: JobRow): string {
   const there = row.status === 'running' || (outlives(row.type) && row.status !== 'queued')
   if (there && row.cluster_id) return row.cluster_id
-  const why = row.status_reason ? `: ${row.status_reason}` : '.'
+  const why = row.status_reason && row.status_reason !== row.status ? `: ${row.status_reason}` : '.'
   throw new Problem('job_not_running', `The job is ${row.status}${row.cluster_id ? why : ', and no cluster has it.'}`)
 }
 

@@ -130,7 +130,7 @@ describe('a terminal', () => {
     [{ session: 'a', cols: 0 }, '/cols'],
     [{ session: 'a', shell: 'sh -c evil' }, '/shell'],
     [{ session: 'a', idle_timeout_seconds: 1e9 }, '/idle_timeout_seconds'],
-    [{ session: 'a', extra: 1 }, '/'],
+    [{ session: 'a', extra: 1 }, '/extra'],
   ])('%j is refused at %s', async (body, pointer) => {
     const answer = await call('POST', '/v1/terminals', body)
     expect(answer.status).toBe(422)

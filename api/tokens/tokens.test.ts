@@ -83,7 +83,7 @@ describe('making tokens', () => {
     ['a time too far', { name: 'x', expires_at: '2099-01-01T00:00:00Z' }, '/expires_at'],
     ['no time at all', { name: 'x', expires_at: 'tomorrow' }, '/expires_at'],
     ['two ends', { name: 'x', expires_in_seconds: 60, expires_at: '2027-01-01T00:00:00Z' }, '/expires_at'],
-    ['a field nobody knows', { name: 'x', lifetime: 60 }, '/'],
+    ['a field nobody knows', { name: 'x', lifetime: 60 }, '/lifetime'],
   ])('refuses %s and points at it', async (_, body, pointer) => {
     const answer = await create(api.admin, body)
     expect(answer).toMatchObject({ status: 422, body: { code: 'invalid' } })

@@ -12,6 +12,7 @@ import { invalid, notFound, Problem } from '../problem.ts'
 import { takeQuota } from '../projects/quotas.ts'
 import { takeSeq } from '../sessions/desired.ts'
 import { bytesQuantity, storageBytes } from '../templates/quantity.ts'
+import { untilLetGo } from './let-go.ts'
 import type { Volume, VolumeCreate, VolumeFilters } from './schema.ts'
 
 type VolumeRow = typeof volumes.$inferSelect
@@ -141,6 +142,7 @@ async function clusterFor(ctx: Ctx, project: string, wish: string): Promise<stri
 
 /** Removes its files for good. Refused while a living session writes to it. */
 export async function deleteVolume(ctx: Ctx, id: string): Promise<void> {
+  await untilLetGo(ctx, and(eq(volumes.id, id), visible(ctx)))
   const cluster = await ctx.db.transaction(async tx => {
     const [row] = await tx
       .select()
@@ -164,20 +166,23 @@ export async function deleteVolume(ctx: Ctx, id: string): Promise<void> {
   if (cluster) await ctx.afterCommit(() => ctx.tunnel.nudge(cluster))
 }
 
-/** For session create: the caller's volume by id, or by its name for this user; locked until the session is written. */
-export async function takeVolume(tx: Tx, actor: { project: string; user: string }, wish: string): Promise<VolumeRow> {
-  const [row] = await tx
-    .select()
-    .from(volumes)
-    .where(
-      and(
-        eq(volumes.project_id, actor.project),
-        eq(volumes.desired, 'present'),
-        or(eq(volumes.id, wish), and(eq(volumes.name, wish), eq(volumes.user_id, actor.user))),
-      ),
-    )
-    .limit(1)
-    .for('update')
+type Owner = { project: string; user: string }
+
+/** The caller's volume by id, or by its name for this user. */
+function wished(actor: Owner, wish: string): SQL | undefined {
+  return and(
+    eq(volumes.project_id, actor.project),
+    eq(volumes.desired, 'present'),
+    or(eq(volumes.id, wish), and(eq(volumes.name, wish), eq(volumes.user_id, actor.user))),
+  )
+}
+
+/** Before session create: who used it last may be ending still. */
+export const volumeLetGo = (ctx: Ctx, actor: Owner, wish: string) => untilLetGo(ctx, wished(actor, wish))
+
+/** For session create: locked until the session is written. */
+export async function takeVolume(tx: Tx, actor: Owner, wish: string): Promise<VolumeRow> {
+  const [row] = await tx.select().from(volumes).where(wished(actor, wish)).limit(1).for('update')
   if (row) await refuseSecondWriter(tx, row.id)
   if (!row) throw invalid('/volume', `There is no volume ${JSON.stringify(wish)}: POST /v1/volumes makes one.`)
   return row
@@ -199,6 +204,7 @@ export async function bindVolume(tx: Tx, volume: string, cluster: string): Promi
 
 /** Where an archive stream goes: a volume that some cluster has and nobody writes to. */
 export async function volumeForArchive(ctx: Ctx, id: string): Promise<{ row: VolumeRow; cluster: string }> {
+  await untilLetGo(ctx, and(eq(volumes.id, id), visible(ctx)))
   const { row, session } = await find(ctx, id)
   if (!row.cluster_id)
     throw new Problem(

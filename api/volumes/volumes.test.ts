@@ -85,6 +85,24 @@ describe('volumes', () => {
     })
   })
 
+  it('are waited for while the session that had them ends, by sessions, archives and their own end', async () => {
+    const { id } = await make('handed', { cluster: 'there' })
+    const last = (await session({ volume: id })).body.id
+    expect((await api.call('DELETE', `/v1/sessions/${last}`, { token })).status).toBe(204)
+    const next = session({ volume: id })
+    const archive = api.call('GET', `/v1/volumes/${id}/archive`, { token })
+    expect(await Promise.race([next, archive, new Promise(resolve => setTimeout(resolve, 100, 'they wait'))])).toBe('they wait')
+    await there.report([{ id: last, phase: 'absent' }])
+    const { status, body } = await next
+    expect([status, body.volume]).toEqual([201, id])
+    await archive
+    await api.call('DELETE', `/v1/sessions/${body.id}`, { token })
+    const end = api.call('DELETE', `/v1/volumes/${id}`, { token })
+    await there.report([{ id: body.id, phase: 'absent' }])
+    expect((await end).status).toBe(204)
+    await there.report([], { absentVolumes: [id] })
+  })
+
   it('a queued session gets its volume’s cluster when there is room', async () => {
     const { id } = await make('queued', { cluster: 'here' })
     const fill = await Promise.all(Array.from({ length: 3 }, () => session({ cluster: 'here' })))

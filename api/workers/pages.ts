@@ -1,6 +1,6 @@
 /** The dashboard's files from the assets binding, with the headers that Node serves them with. */
 import { newId } from '../ids.ts'
-import { assetHeaders, cacheOf, notPages, servedPage } from '../web-page.ts'
+import { assetHeaders, cacheOf, notPages, servedPage, wantsPage } from '../web-page.ts'
 import type { Bindings } from './bindings.ts'
 
 /** Null: not for us. */
@@ -8,9 +8,8 @@ export async function page(request: Request, { ASSETS }: Pick<Bindings, 'ASSETS'
   if (request.method !== 'GET' && request.method !== 'HEAD') return null
   const url = new URL(request.url)
   if (notPages.test(url.pathname) || request.headers.has('upgrade')) return null
-  const wantsPage = (request.headers.get('accept') ?? '').includes('text/html')
   const isFile = /\.\w+$/.test(url.pathname) && url.pathname !== '/index.html'
-  if (!isFile && !wantsPage) return null
+  if (!isFile && !wantsPage(request, url)) return null
   // Without the client's conditions: an answer with a nonce of its own is never the one from before.
   const file = await ASSETS.fetch(isFile ? request : new Request(new URL('/index.html', url)))
   if (file.status !== 200 && file.status !== 304) return null
