@@ -3,6 +3,7 @@
 import type { AgentCapabilities } from '#protocol/link-messages.ts'
 import type { Clock } from './clock.ts'
 import { ensureIdentity } from './identity.ts'
+import { ContextCourier, httpContext } from './jobs/context-courier.ts'
 import { JobKeeper } from './jobs/job-keeper.ts'
 import { httpLogPost } from './jobs/log-post.ts'
 import { LogShipper } from './jobs/log-shipper.ts'
@@ -161,7 +162,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
 }
 
 function keepJobs(
-  parts: Omit<ConstructorParameters<typeof JobKeeper>[0], 'shipper'> & Pick<AgentParts, 'origin' | 'fetch'>,
+  parts: Omit<ConstructorParameters<typeof JobKeeper>[0], 'shipper' | 'courier'> & Pick<AgentParts, 'origin' | 'fetch'>,
   sign: () => Promise<string>,
   epoch: () => number | null,
 ): JobKeeper {
@@ -170,6 +171,7 @@ function keepJobs(
   const keeper: JobKeeper = new JobKeeper({
     ...parts,
     shipper: new LogShipper({ runtime, clock, log, post, epoch, done: () => keeper.wake() }),
+    courier: new ContextCourier({ runtime, clock, log, open: httpContext({ ...parts, sign, epoch }) }),
   })
   return keeper
 }

@@ -12,6 +12,8 @@ export const ApiConfig = z.object({
   maxJsonBody: z.int().default(1024 * 1024),
   /** Largest uploaded file, bytes. */
   maxUpload: z.number().default(10 * 1024 ** 3),
+  /** Largest tar.gz to build from, bytes; it is kept in the database until it was built. */
+  maxContext: z.number().default(256 * 1024 ** 2),
   /** Streams the API holds an upgrade for, at most, milliseconds. */
   meetingMs: z.int().default(10_000),
   /** Changes a minute of a project that has no `requests_per_minute` of its own. */

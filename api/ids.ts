@@ -18,6 +18,7 @@ export type IdPrefix =
   | 'pol'
   | 'reg'
   | 'hok'
+  | 'upl'
 
 const alphabet = '0123456789abcdefghijklmnopqrstuvwxyz'
 

@@ -25,6 +25,7 @@ import { mountStreams } from './streams/routes.ts'
 import { mountTemplates } from './templates/routes.ts'
 import { mountTerminals } from './terminals/routes.ts'
 import { mountTokens } from './tokens/routes.ts'
+import { mountUploads } from './uploads/routes.ts'
 import { mountViewers } from './viewers/routes.ts'
 import { mountVolumes } from './volumes/routes.ts'
 import { mountWebhooks } from './webhooks/routes.ts'
@@ -57,6 +58,7 @@ export const resources: readonly Mount[] = [
   mountInspect,
   mountJobLogs,
   mountSecrets,
+  mountUploads,
   mountPools,
   mountRegistries,
   mountWebhooks,

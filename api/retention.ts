@@ -4,10 +4,12 @@ import { sweepWebSessions } from './auth/service.ts'
 import { sweepEnrollments } from './clusters/service.ts'
 import { sweepIdempotencyKeys } from './idempotency/keys.ts'
 import { sweepRates } from './limits/gcra.ts'
+import { sweepUploads } from './uploads/service.ts'
 
 export async function sweepStale(db: Db): Promise<void> {
   await sweepRates(db)
   await sweepIdempotencyKeys(db)
   await sweepWebSessions(db)
   await sweepEnrollments(db)
+  await sweepUploads(db)
 }

@@ -24,6 +24,41 @@ export const secrets = pgTable(
 
 export type JobStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'canceled'
 
+/** What somebody sent to be built, as tar.gz. Kept for a while after its last use; `name` is free again once another has taken it. */
+export const uploads = pgTable(
+  'uploads',
+  {
+    id: text('id').primaryKey(),
+    project_id: text('project_id')
+      .notNull()
+      .references(() => projects.id, { onDelete: 'cascade' }),
+    user_id: text('user_id').notNull(),
+    created_by: text('created_by').notNull(),
+    /** null: it still comes, or another has taken its name. */
+    name: text('name'),
+    /** While it comes: what it may become. */
+    bytes: bigint('bytes', { mode: 'number' }).notNull(),
+    complete: boolean('complete').notNull().default(false),
+    created_at: instant('created_at').notNull().default(now),
+    /** Gone from then on, unless a job that is not over needs it. */
+    expires_at: instant('expires_at').notNull(),
+  },
+  t => [uniqueIndex('uploads_name').on(t.project_id, t.name), index('uploads_expiry').on(t.expires_at)],
+)
+
+/** Its bytes, in order. */
+export const upload_chunks = pgTable(
+  'upload_chunks',
+  {
+    upload_id: text('upload_id')
+      .notNull()
+      .references(() => uploads.id, { onDelete: 'cascade' }),
+    seq: integer('seq').notNull(),
+    data: bytes('data').notNull(),
+  },
+  t => [primaryKey({ columns: [t.upload_id, t.seq] })],
+)
+
 /** Work with an end. `attempt` counts up with every retry; columns without a word about attempts are those of the present one. */
 export const jobs = pgTable(
   'jobs',
@@ -37,6 +72,8 @@ export const jobs = pgTable(
     name: text('name'),
     type: text('type').$type<JobType>().notNull(),
     spec: jsonb('spec').$type<JobSpec>().notNull(),
+    /** What it builds from, where that was sent to us. */
+    upload_id: text('upload_id').references(() => uploads.id, { onDelete: 'set null' }),
     labels: jsonb('labels').$type<Record<string, string>>().notNull().default({}),
     /** As given, for the answer (Kubernetes quantities). */
     resources_given: jsonb('resources_given').$type<Record<string, string>>().notNull().default({}),
@@ -85,6 +122,7 @@ export const jobs = pgTable(
       .on(t.project_id, t.cluster_id)
       .where(sql`${t.status} in ('queued', 'running') and ${t.cluster_id} is not null`),
     index('jobs_told').on(t.cluster_id, t.change_seq).where(sql`${t.desired} <> 'released'`),
+    index('jobs_upload').on(t.upload_id).where(sql`${t.upload_id} is not null`),
     index('jobs_ended').on(t.ended_at).where(sql`${t.ended_at} is not null`),
     check('jobs_status', sql`${t.status} in ('queued', 'running', 'succeeded', 'failed', 'canceled')`),
     check('jobs_desired', sql`${t.desired} in ('running', 'canceled', 'finished', 'deleted', 'released')`),

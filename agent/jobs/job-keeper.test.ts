@@ -7,6 +7,7 @@ import type { JobInstance, JobRuntime } from '../runtimes/job-runtime.ts'
 import { anAttempt } from '../runtimes/testing/job-watching.ts'
 import type { DesiredState } from '../sessions/desired-state.ts'
 import { FakeClock } from '../testing/fake-clock.ts'
+import type { ContextCourier } from './context-courier.ts'
 import { JobKeeper } from './job-keeper.ts'
 import type { LogShipper } from './log-shipper.ts'
 
@@ -65,6 +66,7 @@ beforeEach(() => {
   const keeper = new JobKeeper({
     runtime: runtime as JobRuntime,
     desired: desired as unknown as DesiredState,
+    courier: { follow: () => {}, close: async () => {} } as unknown as ContextCourier,
     shipper: { follow: () => {}, taken: () => true, close: async () => {} } as unknown as LogShipper,
     policy: defaultPolicy,
     clock,

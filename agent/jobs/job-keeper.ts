@@ -8,6 +8,7 @@ import { type Log, whatFailed } from '../log.ts'
 import { forbiddenJob, type Policy } from '../policy.ts'
 import { type JobInstance, JobRefused, type JobRuntime } from '../runtimes/job-runtime.ts'
 import type { DesiredState } from '../sessions/desired-state.ts'
+import type { ContextCourier } from './context-courier.ts'
 import type { LogShipper } from './log-shipper.ts'
 import { type JobView, observedJob } from './observed-job.ts'
 import { type JobAction, planJobs } from './plan-jobs.ts'
@@ -16,6 +17,7 @@ export interface JobKeeperParts {
   runtime: JobRuntime
   desired: DesiredState
   shipper: LogShipper
+  courier: ContextCourier
   policy: Policy
   clock: Clock
   log: Log
@@ -87,7 +89,7 @@ export class JobKeeper {
     } finally {
       signal.removeEventListener('abort', this.wake)
       unwatch()
-      await shipper.close()
+      await Promise.all([shipper.close(), this.parts.courier.close()])
     }
   }
 
@@ -162,7 +164,7 @@ export class JobKeeper {
   }
 
   private see(instances: JobInstance[]): void {
-    const { desired, shipper, clock } = this.parts
+    const { desired, shipper, courier, clock } = this.parts
     this.instances = instances
     this.looked = true
     for (const { job, type, name, phase } of instances) {
@@ -176,6 +178,7 @@ export class JobKeeper {
       return job?.attempt === instance.attempt && (job.state === 'running' || job.state === 'canceled') ? job : undefined
     }
     if (!desired.complete) return
+    courier.follow(instances.filter(instance => instance.awaitsContext && instance.phase === 'running' && wanted(instance)))
     shipper.follow(
       instances.flatMap(instance => {
         const job = wanted(instance)

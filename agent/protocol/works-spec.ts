@@ -31,7 +31,7 @@ export const DeploySpec = z.object({
 })
 export type DeploySpec = z.infer<typeof DeploySpec>
 
-/** An image from a Dockerfile in a git repository; or only a look at it, or at whether a registry takes a login. */
+/** An image from a Dockerfile in a git repository, or in what was sent; or only a look at it, or at whether a registry takes a login. */
 export const BuildSpec = z.object({
   type: z.literal('build'),
   /** `inspect`: branches, and what the Dockerfile takes; builds nothing. `login`: tries `registry`. */
@@ -43,6 +43,8 @@ export const BuildSpec = z.object({
     subdirectory: z.string().nullable(),
     /** Name of the secret that is the password for the git server. */
     secret: z.string().nullable(),
+    /** A tar.gz instead of a repository: the agent gets it by `GET /v1/agent/jobs/{id}/context`. Then `url` is empty. */
+    upload: z.object({ id: z.string(), bytes: z.int().positive() }).nullish(),
   }),
   /** Relative to the subdirectory. */
   dockerfile: z.string(),

@@ -7,15 +7,25 @@ import { gitRefFault, gitSchemes, gitUrlFault, insideFault } from '#protocol/git
 import type { RunSpec } from '#protocol/job-spec.ts'
 import { type BuildSpec, registriesSecret } from '#protocol/works-spec.ts'
 import { type JobAttempt, JobRefused } from './job-runtime.ts'
+import { receiveContext } from './receive-context.ts'
 
 export interface Builder {
   image: string
   /** Schemes that sources may have here. */
   gitSchemes: readonly string[]
-  /** Where the script writes what it found out. */
+  /** Where the script writes what it found out; empty: `homeResults` in its home. */
   results: string
+  /** Where what was sent comes in: by a port that the script opens, or as a file that appears. */
+  context?: { port: number; key: string } | { file: string }
 }
 
+/** Of these the runtime knows. */
+export const buildVariable = { contextBytes: 'BUILD_CONTEXT_BYTES', contextKey: 'BUILD_CONTEXT_KEY' } as const
+/** What was sent may not become more than this. */
+const unpackedBytes = 8 * 2 ** 30
+
+/** When it is built by root of a user namespace, this is what the outside reads. */
+export const homeResults = '.porthole-results'
 export const defaultGitSchemes: readonly string[] = gitSchemes
 
 /** The attempt as one of type `run`. Refuses what an honest API would not send. */
@@ -41,11 +51,15 @@ export function buildAsRun(attempt: JobAttempt, spec: BuildSpec, builder: Builde
     BUILD_REGISTRY: spec.registry ?? '',
     BUILD_INSECURE: spec.registry !== null && logins.insecure.includes(spec.registry) ? '1' : '',
     BUILD_RESULTS: builder.results,
+    [buildVariable.contextBytes]: source.upload ? String(source.upload.bytes) : '',
+    BUILD_CONTEXT_PORT: builder.context && 'port' in builder.context ? String(builder.context.port) : '',
+    BUILD_CONTEXT_FILE: builder.context && 'file' in builder.context ? builder.context.file : '',
     GIT_ALLOW_PROTOCOL: builder.gitSchemes.join(':'),
   }
   const secrets = {
     login: JSON.stringify({ auths: logins.auths }),
     git: source.secret === null ? '' : (attempt.secrets[source.secret] ?? ''),
+    context: builder.context && 'key' in builder.context ? builder.context.key : '',
   }
   return {
     attempt: { ...attempt, secrets },
@@ -54,7 +68,7 @@ export function buildAsRun(attempt: JobAttempt, spec: BuildSpec, builder: Builde
       image: builder.image,
       command: ['/bin/sh', '-c', script],
       env,
-      secret_env: { BUILD_LOGINS: 'login', BUILD_GIT_PASSWORD: 'git' },
+      secret_env: { BUILD_LOGINS: 'login', BUILD_GIT_PASSWORD: 'git', [buildVariable.contextKey]: 'context' },
       limits: spec.limits,
       requests: {},
       egress: { mode: 'public', allow: [] },
@@ -64,8 +78,9 @@ export function buildAsRun(attempt: JobAttempt, spec: BuildSpec, builder: Builde
 
 function faultOf({ source, dockerfile }: BuildSpec, builder: Builder): string | null {
   const told = (what: string, fault: string | null) => (fault ? `the ${what} ${fault}` : null)
+  if (source.upload && !builder.context) return 'nothing can be sent to builds here'
   return (
-    told('address of the source', gitUrlFault(source.url, builder.gitSchemes)) ??
+    told('address of the source', source.upload ? null : gitUrlFault(source.url, builder.gitSchemes)) ??
     told('ref', source.ref === null ? null : gitRefFault(source.ref)) ??
     told('subdirectory', source.subdirectory === null ? null : insideFault(source.subdirectory)) ??
     told('Dockerfile', insideFault(dockerfile))
@@ -100,6 +115,7 @@ export function readResults(text: string): Record<string, unknown> {
     ...(many('branch').length > 0 && { branches: many('branch') }),
     ...(one('dockerfile') && { dockerfile: { path: one('dockerfile'), args, stages: many('stage') } }),
     ...(many('image').length > 0 && { images: many('image') }),
+    ...(one('context') && { context: one('context') }),
     ...(one('digest') && { digest: one('digest') }),
     ...(one('login') && { login: one('login') }),
     ...(one('step') && { failed_at: many('step').at(-1) }),
@@ -110,6 +126,7 @@ const script = `
 set -eu
 umask 077
 export HOME
+[ -n "$BUILD_RESULTS" ] || BUILD_RESULTS=$HOME/${homeResults}
 say() { printf '== %s\\n' "$*"; }
 tell() { printf '%s\\n' "$1" >>"$BUILD_RESULTS"; }
 auth=$HOME/.auth.json
@@ -123,7 +140,9 @@ umask 022
 export GIT_ASKPASS="$HOME/.askpass" GIT_TERMINAL_PROMPT=0 GIT_CONFIG_NOSYSTEM=1 GIT_SSH_COMMAND='ssh -oBatchMode=yes -oStrictHostKeyChecking=accept-new'
 export REGISTRY_AUTH_FILE="$auth" BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs XDG_RUNTIME_DIR="$HOME/.run"
 mkdir -p "$XDG_RUNTIME_DIR" "$HOME/.config/containers"
-printf '[storage]\\ndriver = "vfs"\\n[storage.options.vfs]\\nignore_chown_errors = "true"\\n' >"$HOME/.config/containers/storage.conf"
+[ -e /etc/containers/policy.json ] || printf '{"default":[{"type":"insecureAcceptAnything"}]}' >"$HOME/.config/containers/policy.json"
+printf '[storage]\\ndriver = "vfs"\\ngraphroot = "%s"\\nrunroot = "%s"\\n[storage.options.vfs]\\nignore_chown_errors = "true"\\n' "$HOME/.local/share/containers/storage" "$HOME/.run/storage" >"$HOME/.config/containers/storage.conf"
+export CONTAINERS_STORAGE_CONF="$HOME/.config/containers/storage.conf" CONTAINERS_REGISTRIES_CONF="$HOME/.config/containers/registries.conf"
 printf 'unqualified-search-registries = ["docker.io"]\\n' >"$HOME/.config/containers/registries.conf"
 secure=''
 if [ -n "$BUILD_INSECURE" ]; then
@@ -143,13 +162,29 @@ if [ "$BUILD_ACTION" = login ]; then
   exit 0
 fi
 
+source=$HOME/source
+if [ -n "$BUILD_CONTEXT_BYTES" ]; then
+  say "waiting for what is to be built, $BUILD_CONTEXT_BYTES bytes"
+  if [ -n "$BUILD_CONTEXT_PORT" ]; then
+    BUILD_CONTEXT_FILE=$HOME/.context.tar.gz
+    perl -MIO::Socket::IP -e '${receiveContext}' "$BUILD_CONTEXT_PORT" "$BUILD_CONTEXT_BYTES" "$BUILD_CONTEXT_FILE"
+  else until [ -e "$BUILD_CONTEXT_FILE" ]; do sleep 0.2; done; fi
+  commit=$(sha256sum <"$BUILD_CONTEXT_FILE" | cut -d ' ' -f 1)
+  tell "context=$commit"
+  say "unpacking $commit"
+  if [ "$(gzip -dc <"$BUILD_CONTEXT_FILE" | head -c ${unpackedBytes + 1} | wc -c)" -gt ${unpackedBytes} ]; then
+    say 'it becomes more than ${unpackedBytes / 2 ** 30} GiB'; exit 1
+  fi
+  mkdir "$source"
+  cd "$source"
+  tar -xz --no-same-owner <"$BUILD_CONTEXT_FILE" || { say 'this is no tar.gz that can be unpacked'; exit 1; }
+else
 say "looking at $BUILD_URL"
 git ls-remote --symref -- "$BUILD_URL" HEAD 'refs/heads/*' >"$HOME/.refs"
 sed -n 's|^ref: refs/heads/\\(.*\\)\\tHEAD$|default_branch=\\1|p' "$HOME/.refs" >>"$BUILD_RESULTS"
 sed -n 's|^[0-9a-f]*\\trefs/heads/\\(.*\\)$|branch=\\1|p' "$HOME/.refs" | head -40 >>"$BUILD_RESULTS"
 
 say "fetching $BUILD_REF"
-source=$HOME/source
 git init -q "$source"
 cd "$source"
 git fetch -q --depth 1 -- "$BUILD_URL" "$BUILD_REF"
@@ -157,7 +192,9 @@ git -c advice.detachedHead=false checkout -q FETCH_HEAD
 commit=$(git rev-parse HEAD)
 tell "commit=$commit"
 say "commit $commit: $(git log -1 --format=%s | cut -c1-200)"
-inside() { case $(realpath -e -- "$1") in "$source" | "$source"/*) ;; *) say "$2 leads out of the repository"; exit 1 ;; esac; }
+fi
+unset BUILD_CONTEXT_KEY
+inside() { case $(realpath -e -- "$1") in "$source" | "$source"/*) ;; *) say "$2 leads out of what is built"; exit 1 ;; esac; }
 [ -d "$BUILD_FOLDER" ] || { say "there is no folder $BUILD_FOLDER"; exit 1; }
 inside "$BUILD_FOLDER" 'the subdirectory'
 cd "$BUILD_FOLDER"
@@ -172,7 +209,7 @@ printf '%s\\n' "$BUILD_TAGS" | sed "s|^|image=$BUILD_IMAGE:|" >>"$BUILD_RESULTS"
 if [ "$BUILD_ACTION" = inspect ]; then say 'nothing is built: a dry run'; exit 0; fi
 
 first=$(printf '%s\\n' "$BUILD_TAGS" | head -1)
-set -- build --file "$BUILD_DOCKERFILE" --tag "$BUILD_IMAGE:$first" --layers --format oci
+set -- build --file "$BUILD_DOCKERFILE" --tag "$BUILD_IMAGE:$first" --layers --format oci --cap-drop CAP_SYS_CHROOT
 [ -z "$BUILD_TARGET" ] || set -- "$@" --target "$BUILD_TARGET"
 if [ -n "$BUILD_NO_CACHE" ]; then set -- "$@" --no-cache
 elif [ -n "$BUILD_PUSH" ]; then set -- "$@" --cache-from "$BUILD_IMAGE" --cache-to "$BUILD_IMAGE"; fi

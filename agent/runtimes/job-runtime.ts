@@ -50,9 +50,14 @@ export interface JobInstance {
   progress: JobProgress | null
   resources: JobResource[]
   result: Record<string, unknown> | null
+  /** It waits for what it is built from: `deliver` brings it. */
+  awaitsContext?: boolean
   /** Its streams of output: `''` is its own; `pod/container` for what it made. All exist from the first moment they may have output. */
   streams: string[]
 }
+
+/** What a build is made from, a tar.gz from its beginning; how long it must be is in the attempt's spec. */
+export type BuildContext = (signal: AbortSignal) => Promise<AsyncIterable<Uint8Array>>
 
 /** Where somebody has read a stream up to. */
 export interface LogPosition {
@@ -83,6 +88,8 @@ export interface JobRuntime {
   cancel(name: string, uid: string, graceMs: number): Promise<void>
   /** Lets go of everything kept for an ended attempt (pod, files, output), and keeps what it made. No-op when it is gone. */
   remove(name: string, uid: string): Promise<void>
+  /** Gives an attempt that `awaitsContext` what it waits for; resolves once it has all of it. Twice is once. */
+  deliver?(name: string, uid: string, context: BuildContext, signal: AbortSignal): Promise<void>
   /** Removes what the job's attempts made (a manifest's objects): exactly that, and nothing when there is nothing. Resolves when it is gone. */
   undo?(job: string, spec: JobSpec | undefined): Promise<void>
   /**
@@ -133,6 +140,7 @@ export function joinJobRuntimes(parts: readonly JobRuntime[]): JobRuntime {
     },
     cancel: async (name, uid, graceMs) => (await holder(name, uid))?.cancel(name, uid, graceMs),
     remove: async (name, uid) => (await holder(name, uid))?.remove(name, uid),
+    deliver: async (name, uid, context, signal) => (await holder(name, uid))?.deliver?.(name, uid, context, signal),
     async undo(job, spec) {
       if (spec) await (await takerOf(spec.type))?.undo?.(job, spec)
     },

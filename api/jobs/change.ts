@@ -8,6 +8,7 @@ import { type Ctx, projectWall } from '../context.ts'
 import { emitEvent } from '../events/emit.ts'
 import { notFound, Problem } from '../problem.ts'
 import { takeSeq } from '../sessions/desired.ts'
+import { keepUpload } from '../uploads/service.ts'
 import { placeAndNudge, requireTypeScope } from './create.ts'
 import { isFinalJob, jobLifecycle } from './lifecycle.ts'
 import { getJob, jobForEvent } from './read.ts'
@@ -73,6 +74,9 @@ export async function retryJob(ctx: Ctx, id: string, options: { force: boolean }
       throw new Problem('conflict', `The job is ${row.status}; it can be tried again once it is over.`)
     if (row.status === 'succeeded' && !options.force)
       throw new Problem('conflict', 'The job has succeeded; add {"force": true} to run it again.')
+    const sent = row.spec.type === 'build' ? row.spec.source.upload : null
+    if (sent && !(await keepUpload(tx, row.project_id, sent.id)))
+      throw new Problem('conflict', 'What it was built from is not kept any more: send it again, and make a new job.')
     await requeue(tx, row)
     await tell(tx, ctx, row, 'job.retry', { attempt: row.attempt + 1 })
   })

@@ -1,13 +1,15 @@
 /** One transaction writes the row, its audit and its event; then the queue is looked at, so that a job for which there is room goes at once. */
 import { and, eq, sql } from 'drizzle-orm'
+import type { Tx } from '#db/client.ts'
 import { jobs, projects } from '#db/schema.ts'
-import { type JobType, secretNamesOf } from '#protocol/job-spec.ts'
+import { type JobSpec, type JobType, secretNamesOf } from '#protocol/job-spec.ts'
 import { recordAudit } from '../audit/record.ts'
 import { type Ctx, holds, tokenActor } from '../context.ts'
 import { emitEvent } from '../events/emit.ts'
 import { newId } from '../ids.ts'
-import { notFound, Problem } from '../problem.ts'
+import { invalid, notFound, Problem } from '../problem.ts'
 import { requireSecrets } from '../secrets/service.ts'
+import { keepUpload } from '../uploads/service.ts'
 import { keptSpec } from './kept-spec.ts'
 import { neverRuns, placeJobs, waiting } from './queue.ts'
 import { jobForEvent } from './read.ts'
@@ -32,7 +34,7 @@ export function requireTypeScope(ctx: Ctx, type: JobType): void {
 /** Queues a job that has been put into the agent's words. */
 export async function enqueueJob(ctx: Ctx, input: JobWords, built: BuiltJob): Promise<Job> {
   const actor = tokenActor(ctx)
-  const spec = await keptSpec(ctx.config, actor.project, built.spec)
+  const kept = await keptSpec(ctx.config, actor.project, built.spec)
   const placement = {
     ...(input.cluster ? { cluster: input.cluster } : {}),
     ...(input.selector ? { selector: input.selector } : {}),
@@ -46,6 +48,7 @@ export async function enqueueJob(ctx: Ctx, input: JobWords, built: BuiltJob): Pr
     await requireSecrets(tx, actor.project, new Map(secretNamesOf(built.spec).map(name => [name, secretPointer(input, name)])))
     const never = await neverRuns(tx, actor.project, { type: input.type, ...placement })
     if (never) throw new Problem('conflict', never)
+    const { spec, upload } = await withUpload(tx, actor.project, kept)
     const id = newId('job')
     await tx.insert(jobs).values({
       id,
@@ -55,6 +58,7 @@ export async function enqueueJob(ctx: Ctx, input: JobWords, built: BuiltJob): Pr
       name: input.name ?? null,
       type: input.type,
       spec,
+      upload_id: upload,
       labels: input.labels ?? {},
       resources_given: built.resources,
       ...built.takes,
@@ -72,6 +76,15 @@ export async function enqueueJob(ctx: Ctx, input: JobWords, built: BuiltJob): Pr
   })
   await ctx.afterCommit(() => placeAndNudge(ctx))
   return created
+}
+
+/** A build of what was sent: from now on that is kept for it. */
+async function withUpload(tx: Tx, project: string, spec: JobSpec): Promise<{ spec: JobSpec; upload: string | null }> {
+  if (spec.type !== 'build' || !spec.source.upload) return { spec, upload: null }
+  const wish = spec.source.upload.id
+  const upload = await keepUpload(tx, project, wish)
+  if (!upload) throw invalid('/upload', `There is no upload ${JSON.stringify(wish)}: PUT /v1/uploads/{name} sends one.`)
+  return { spec: { ...spec, source: { ...spec.source, upload } }, upload: upload.id }
 }
 
 /** What is common to all types of what was asked. */

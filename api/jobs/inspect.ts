@@ -7,11 +7,11 @@ import { json, jsonBody, newRouter, problemAnswers, route } from '../route.ts'
 import { preferredWait } from '../sessions/wait.ts'
 import { createJob } from './create.ts'
 import { jobFields } from './schema.ts'
-import { BuildFields } from './specs/build.ts'
+import { BuildFields, GitSource } from './specs/build.ts'
 import { waitUntilOver } from './wait.ts'
 
 export const InspectCreate = z
-  .strictObject({ git: BuildFields.git, dockerfile: BuildFields.dockerfile, cluster: jobFields.cluster })
+  .strictObject({ git: GitSource, dockerfile: BuildFields.dockerfile, cluster: jobFields.cluster })
   .openapi('InspectCreate')
 export const Inspection = z
   .object({

@@ -3,7 +3,7 @@ import { z } from '@hono/zod-openapi'
 import { JobProgress, JobResource, jobCauses, jobTypes } from '#protocol/job-spec.ts'
 import { Labels, printable, Resources } from '../sessions/schema.ts'
 import { jobStatuses } from './lifecycle.ts'
-import { BuildFields } from './specs/build.ts'
+import { BuildFields, oneSource } from './specs/build.ts'
 import { DeployFields } from './specs/deploy.ts'
 import { ManifestFields } from './specs/manifest.ts'
 import { RunFields } from './specs/run.ts'
@@ -53,7 +53,10 @@ export const jobFields = {
 export const JobCreate = z
   .discriminatedUnion('type', [
     z.strictObject({ type: z.literal('run'), ...RunFields, ...jobFields }).openapi('RunCreate'),
-    z.strictObject({ type: z.literal('build'), ...BuildFields, ...jobFields }).openapi('BuildCreate'),
+    z
+      .strictObject({ type: z.literal('build'), ...BuildFields, ...jobFields })
+      .superRefine(oneSource)
+      .openapi('BuildCreate'),
     z.strictObject({ type: z.literal('deploy'), ...DeployFields, ...jobFields }).openapi('DeployCreate'),
     z.strictObject({ type: z.literal('manifest'), ...ManifestFields, ...jobFields }).openapi('ManifestCreate'),
   ])

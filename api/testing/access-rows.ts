@@ -3,7 +3,8 @@
  * everybody else gets follows: another project's caller 404 where a thing is named (the same 404 as for a thing that is not), and from a
  * list nothing of it. `access-matrix.test.ts` fails for a route without a row, and for a row without a route.
  */
-import type { ApiFixture, Minted } from './api-fixture.ts'
+import { gzipSync } from 'node:zlib'
+import { type ApiFixture, type Minted, origin } from './api-fixture.ts'
 import type { FakeCluster } from './fake-cluster.ts'
 
 export interface Row {
@@ -131,6 +132,13 @@ export const rows: Record<string, Row> = {
   'POST /v1/jobs/{id}/cancel': { of: 'job', own: 200 },
   'POST /v1/jobs/{id}/retry': { of: 'job', body: {}, own: 409 },
 
+  // What is sent is JSON here.
+  'PUT /v1/uploads/{id}': { body: {}, own: 415 },
+  'GET /v1/uploads': { own: 200 },
+  'GET /v1/uploads/{id}': { of: 'upload', own: 200 },
+  'DELETE /v1/uploads/{id}': { of: 'upload', own: 204 },
+  'GET /v1/agent/jobs/{id}/context': { own: 422 },
+
   'GET /v1/jobs/{id}/logs': { of: 'job', own: 200 },
   'POST /v1/agent/jobs/{id}/logs': { own: 422 },
 
@@ -181,6 +189,11 @@ export const makers = {
   registry: made('/v1/registries', () => ({ host: `${name()}.example`, username: 'u', password: 'p' })),
   webhook: made('/v1/webhooks', () => ({ provider: 'github', build: { git: { url: 'https://git.example.com/a' } } })),
   job: made('/v1/jobs', () => ({ type: 'run', image: 'busybox', command: ['true'] })),
+  async upload(api, owner) {
+    const headers = { authorization: `Bearer ${owner.token}` }
+    const answer = await api.app.request(`${origin}/v1/uploads/${name()}`, { method: 'PUT', headers, body: gzipSync('files') })
+    return ((await answer.json()) as { id: string }).id
+  },
   session: runningSession,
   async terminal(api, owner, cluster) {
     const session = await runningSession(api, owner, cluster)

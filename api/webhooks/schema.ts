@@ -1,12 +1,13 @@
 import { z } from '@hono/zod-openapi'
 import { jobFields } from '../jobs/schema.ts'
-import { BuildFields } from '../jobs/specs/build.ts'
+import { BuildFields, GitSource } from '../jobs/specs/build.ts'
 import { DeployFields } from '../jobs/specs/deploy.ts'
 
 const time = z.string().openapi({ format: 'date-time' })
 const mapping = z.record(z.string().max(200), z.string().max(512))
 
-export const HookBuild = z.strictObject({ ...BuildFields, ...jobFields }).openapi('HookBuild')
+const { upload: _, ...ofRepository } = BuildFields
+export const HookBuild = z.strictObject({ ...ofRepository, git: GitSource, ...jobFields }).openapi('HookBuild')
 export const HookDeploy = z
   .strictObject({
     mappings: mapping.openapi({

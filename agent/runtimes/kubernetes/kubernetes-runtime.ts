@@ -105,6 +105,7 @@ export class KubernetesRuntime implements Runtime {
       client: this.client,
       objects: this.objects,
       settings,
+      dial: this.dialler,
       clock,
       random,
       log,

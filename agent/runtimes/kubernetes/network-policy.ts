@@ -30,22 +30,23 @@ export function sessionPolicySpec(
   egress: Egress,
   settings: KubernetesSettings,
 ): NetworkPolicySpec {
-  const { network, systemNamespace } = settings
+  const { network } = settings
   return {
     podSelector: { matchLabels: { [label.session]: session, [label.generation]: String(generation) } },
     policyTypes: ['Ingress', 'Egress'],
-    ingress: [
-      {
-        from: [
-          {
-            namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': systemNamespace } },
-            podSelector: { matchLabels: network.agentPodLabels },
-          },
-        ],
-      },
-    ],
+    ingress: [{ from: fromAgent(settings) }],
     egress: egressRules(egress, network),
   }
+}
+
+/** Only the agent's own pods. */
+export function fromAgent({ network, systemNamespace }: KubernetesSettings): NetworkPeer[] {
+  return [
+    {
+      namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': systemNamespace } },
+      podSelector: { matchLabels: network.agentPodLabels },
+    },
+  ]
 }
 
 export function egressRules(egress: Egress, network: KubernetesSettings['network']): EgressRule[] {

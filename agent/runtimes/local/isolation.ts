@@ -72,15 +72,17 @@ export function dropTo(walls: Walls, programs: Programs, uid: number): string[] 
 const etcFiles =
   'fonts ssl ca-certificates resolv.conf hosts nsswitch.conf localtime timezone machine-id ld.so.cache ld.so.conf ld.so.conf.d alternatives X11 xdg mime.types gtk-3.0 chromium chromium.d'
 
-function bubblewrapArgs(walls: Walls, room: Room): string[] {
-  const folder = (path: string, mode = '0755') => ['--perms', mode, '--dir', path]
+const folder = (path: string, mode = '0755') => ['--perms', mode, '--dir', path]
+const show = (from: string, to: string) => ['--ro-bind', from, to]
+
+/** `bare`: for programs of the machine only, by whoever is root already. */
+export function bubblewrapArgs(walls: Walls, room: Room, { bare = false } = {}): string[] {
   const memory = (path: string, mode = '0755') => ['--perms', mode, '--tmpfs', path]
-  const show = (from: string, to: string) => ['--ro-bind', from, to]
   return [
     ...['--die-with-parent', '--new-session', '--unshare-pid', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup-try'],
     ...['--hostname', 'porthole'],
     // As root: what it takes to become the session's user, and nothing else.
-    ...(walls.ownUsers
+    ...(walls.ownUsers && !bare
       ? ['--cap-drop', 'ALL', ...['SETUID', 'SETGID', 'SETPCAP'].flatMap(cap => ['--cap-add', `CAP_${cap}`])]
       : []),
     ...(walls.ownUsers ? [] : ['--unshare-user']),
@@ -101,6 +103,15 @@ function bubblewrapArgs(walls: Walls, room: Room): string[] {
     ...['--ro-bind-try', '/var/cache/fontconfig', '/var/cache/fontconfig'],
     ...folder('/home'),
     ...['--bind', room.home, '/home/porthole', '--bind', room.scratch, '/run/porthole'],
+    ...(bare ? [] : hostArgs(room)),
+    ...['--chdir', '/', '--clearenv'],
+    ...Object.entries(room.env).flatMap(([name, value]) => ['--setenv', name, value]),
+  ]
+}
+
+/** The host program and what it needs. */
+function hostArgs(room: Room): string[] {
+  return [
     ...folder('/opt'),
     ...folder('/opt/porthole'),
     ...folder('/opt/porthole/node_modules'),
@@ -110,8 +121,6 @@ function bubblewrapArgs(walls: Walls, room: Room): string[] {
     ...(room.codeCache
       ? [...folder(codeCacheInside), ...show(room.codeCache.folder, `${codeCacheInside}/${room.codeCache.name}`)]
       : []),
-    ...['--chdir', '/', '--clearenv'],
-    ...Object.entries(room.env).flatMap(([name, value]) => ['--setenv', name, value]),
   ]
 }
 

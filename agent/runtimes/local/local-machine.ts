@@ -8,6 +8,8 @@ import type { SessionSpec } from '#protocol/session-spec.ts'
 import { type CodeCache, codeCacheKey, keepCodeCache, keptCodeCache } from './code-cache.ts'
 import { hostSettings } from './host-settings.ts'
 import { codeCacheInside, dropTo, insideOf, type Room, wallsCommand } from './isolation.ts'
+import { buildCommand, buildPrograms } from './jobs/build-walls.ts'
+import { firstIdOf, idsOfOne, mapIds } from './jobs/id-map.ts'
 import { findPrograms, type Programs, programVersions } from './programs.ts'
 import { makeRuntimeFolder } from './runtime-folder.ts'
 import { SessionFolders, type SessionHome } from './session-folders.ts'
@@ -66,6 +68,8 @@ export class LocalMachine {
   /** For the wall-building programs themselves; inside, another one counts. */
   readonly outerEnv = { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin', LANG: 'C.UTF-8' }
   folders!: SessionFolders
+  /** Images can be built here. */
+  builds = false
   private readonly options: MachineOptions & Pick<Room, 'modules'>
   private readonly programs: Programs
   private readonly ending = new AbortController()
@@ -97,7 +101,7 @@ export class LocalMachine {
       ...(script ? ['exec'] : []),
     ]
     this.notes.push('Egress rules are not enforced here: sessions reach whatever this machine reaches (Kubernetes enforces them)')
-    this.notes.push('Limits of jobs: memory is held to, cpu is not (Kubernetes holds to both); nothing is built here')
+    this.notes.push('Limits of jobs: memory is held to, cpu is not (Kubernetes holds to both)')
     if (!script) this.notes.push('No terminals: `script` is not installed (Debian package bsdutils)')
     if (!chromium) this.notes.push('No browser sessions: Chromium is not installed (Debian package chromium)')
     if (!xvnc) this.notes.push('Headless sessions only: Xvnc is not installed (Debian package tigervnc-standalone-server)')
@@ -122,6 +126,9 @@ export class LocalMachine {
     }
     const { walls, notes } = this.machine
     this.notes.push(...notes)
+    const noBuilds = await this.tryBuilds(sample, isRoot)
+    if (noBuilds === null) this.builds = true
+    else this.notes.push(`No builds: ${noBuilds}`)
     if (this.terminalPrograms) this.features.push('exec_jobs')
     else if (this.programs.script)
       this.notes.push('No terminals in jobs: only an agent that runs as root can enter their sandboxes')
@@ -181,6 +188,66 @@ export class LocalMachine {
       walls: walls.kind,
       ownUid: walls.ownUsers ? uid : null,
       command: (run: string[]) => wallsCommand(walls, this.programs, room, run),
+    }
+  }
+
+  /** Walls for a build. `home` is its own folder, of its own first user where this agent is root. */
+  async buildRoom(place: string, home: string, uid: number, context: string, env: Record<string, string>) {
+    const plain = await this.room(place, home, process.getuid!())
+    const firstId = process.getuid!() === 0 ? firstIdOf(uid) : null
+    if (firstId !== null) for (const folder of [home, plain.scratch]) await chown(folder, firstId, firstId)
+    const accounts = { passwd: plain.accounts.passwd, group: plain.accounts.group }
+    await writeFile(accounts.passwd, 'root:x:0:0:root:/home/porthole:/bin/sh\n')
+    await writeFile(accounts.group, 'root:x:0:\n')
+    const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+    const room: Room = { ...plain, env: { PATH: path, LANG: 'C.UTF-8', HOME: '/home/porthole', ...env } }
+    return {
+      inside: insideOf({ kind: 'bubblewrap', ownUsers: true }, room),
+      scratch: room.scratch,
+      firstId,
+      command: (run: string[]) => buildCommand(this.programs, { room, context, rootGives: firstId !== null }, run),
+    }
+  }
+
+  /** Removes what a build left: of an agent that is not root its files are other users'. */
+  async removeBuild(home: string): Promise<void> {
+    const { unshare } = this.programs
+    if (process.getuid!() !== 0 && unshare)
+      await promisify(execFile)(unshare, ['--user', '--map-root-user', '--map-auto', '--', 'rm', '-rf', home], {
+        cwd: '/',
+        env: this.outerEnv,
+      }).catch(() => {})
+    await rm(home, { recursive: true, force: true })
+  }
+
+  /** Why nothing can be built here; null: it can. Found out by making the walls of a build once. */
+  private async tryBuilds(sample: Room, isRoot: boolean): Promise<string | null> {
+    if (!buildPrograms(this.programs)) {
+      const missing = (['git', 'buildah', 'bwrap', 'unshare', 'setpriv'] as const).filter(name => !this.programs[name])
+      return `${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} not installed (Debian packages buildah, git, bubblewrap)`
+    }
+    if (this.machine.walls.kind !== 'bubblewrap') return 'this machine has no walls for them'
+    const home = await mkdtemp(join(this.options.dataDir, '.probe-'))
+    const place = join(this.runtimeFolder, 'b')
+    try {
+      const room = await this.buildRoom(place, home, sample.uid, home, {})
+      const [program, ...args] = room.command(['/bin/sh', '-c', 'cat /proc/self/uid_map'])
+      const trying = promisify(execFile)(program!, args, { timeout: warmPatience, cwd: '/', env: this.outerEnv })
+      trying.catch(() => {})
+      const { pid, stdin } = trying.child
+      stdin!.on('error', () => {})
+      if (room.firstId !== null && pid) await mapIds(pid, room.firstId)
+      stdin!.end('go\n')
+      const { stdout } = await trying
+      const enough = stdout.split('\n').some(line => Number(line.trim().split(/\s+/)[2]) >= idsOfOne - 1)
+      return enough ? null : 'this machine gives its agent too few user numbers (/etc/subuid)'
+    } catch (cause) {
+      const { stderr, message } = cause as { stderr?: string; message: string }
+      const rootless = isRoot ? '' : ' (an agent without root needs newuidmap and numbers in /etc/subuid)'
+      return `${(stderr || message).trim().split('\n').at(-1)!.slice(0, 200)}${rootless}`
+    } finally {
+      await this.removeBuild(home)
+      await rm(place, { recursive: true, force: true })
     }
   }
 

@@ -21,6 +21,9 @@ export interface Programs {
   /** Enters a sandbox that runs. */
   nsenter: string | null
   stty: string | null
+  git: string | null
+  /** Builds images. */
+  buildah: string | null
 }
 
 const names: Record<keyof Programs, string[]> = {
@@ -37,6 +40,8 @@ const names: Record<keyof Programs, string[]> = {
   script: ['script'],
   nsenter: ['nsenter'],
   stty: ['stty'],
+  git: ['git'],
+  buildah: ['buildah'],
 }
 
 /** Not PATH: the sandbox shows `/usr` and nothing else, so a program elsewhere would be found here and missing there. */

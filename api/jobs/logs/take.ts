@@ -3,7 +3,7 @@
  * already is answered as taken, what lies beyond is refused with where to go on. So the rows of a stream always join, whoever was killed when.
  */
 import { and, asc, desc, eq, gte, inArray, sql } from 'drizzle-orm'
-import type { Tx } from '#db/client.ts'
+import type { Sql, Tx } from '#db/client.ts'
 import { clusters, job_attempts, job_log_chunks, job_logs, jobs } from '#db/schema.ts'
 import type { LogPieceAnswer, LogPieceQuery } from '#protocol/job-logs.ts'
 import type { Ctx } from '../../context.ts'
@@ -57,7 +57,12 @@ export async function takeLogPiece(
 }
 
 /** 409 for an older term of the link, 404 for a job this cluster never had. */
-async function checkFence(tx: Tx, cluster: string, job: string, { epoch, attempt }: LogPieceQuery): Promise<void> {
+export async function checkFence(
+  tx: Sql,
+  cluster: string,
+  job: string,
+  { epoch, attempt }: Pick<LogPieceQuery, 'epoch' | 'attempt'>,
+): Promise<void> {
   const [here] = await tx.select({ epoch: clusters.epoch }).from(clusters).where(eq(clusters.id, cluster))
   if (here?.epoch !== epoch) throw new Problem('conflict', 'This is not the term of the agent’s link.')
   const [row] = await tx.select({ cluster: jobs.cluster_id, attempt: jobs.attempt }).from(jobs).where(eq(jobs.id, job))

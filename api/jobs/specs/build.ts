@@ -1,4 +1,4 @@
-/** `build`: an image from a Dockerfile in a git repository. The API only looks at the words; git and the builder run in the cluster. */
+/** `build`: an image from a Dockerfile in a git repository, or in a tar.gz that was sent before (`api/uploads`). The API only looks at the words; git and the builder run in the cluster. */
 import { z } from '@hono/zod-openapi'
 import { gitRefFault, gitUrlFault, insideFault, knownGitSchemes } from '#protocol/git-source.ts'
 import type { ResourceAmounts } from '#protocol/session-spec.ts'
@@ -40,7 +40,13 @@ const repository = z
 const argument = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, 'An argument name is letters, digits and `_`.')
 
 export const BuildFields = {
-  git: GitSource,
+  git: GitSource.nullish().openapi({ description: 'Where the source is; or else `upload`.' }),
+  upload: z
+    .string()
+    .min(1)
+    .max(64)
+    .nullish()
+    .openapi({ description: 'Name or id of what was sent by `PUT /v1/uploads/{name}`.' }),
   dockerfile: checked(500, insideFault).nullish().openapi({ description: 'Default `Dockerfile`.' }),
   target: z
     .string()
@@ -64,18 +70,26 @@ export const BuildFields = {
   no_cache: z.boolean().nullish(),
   dry_run: z.boolean().nullish().openapi({ description: 'Looks at the repository and says what would be built.' }),
 }
+export function oneSource({ git, upload }: { git?: unknown; upload?: unknown }, context: z.core.$RefinementCtx): void {
+  const [has, had] = [git != null, upload != null]
+  if (!has && !had) context.addIssue({ code: 'custom', path: ['git'], message: 'Name a repository here, or an `upload`.' })
+  if (has && had) context.addIssue({ code: 'custom', path: ['upload'], message: 'There can be `git` or `upload`, not both.' })
+}
+
 export type BuildInput = { type: 'build' } & { [K in keyof typeof BuildFields]: z.infer<(typeof BuildFields)[K]> }
 
-export function buildSpec(input: Partial<BuildInput> & Pick<BuildInput, 'git'>, limits: ResourceAmounts): BuildSpec {
+export function buildSpec(input: Partial<BuildInput>, limits: ResourceAmounts): BuildSpec {
   const image = input.image ?? null
   return {
     type: 'build',
     action: input.dry_run ? 'inspect' : 'build',
     source: {
-      url: input.git.url,
-      ref: input.git.ref ?? null,
-      subdirectory: input.git.subdirectory ?? null,
-      secret: input.git.secret ?? null,
+      url: input.git?.url ?? '',
+      ref: input.git?.ref ?? null,
+      subdirectory: input.git?.subdirectory ?? null,
+      secret: input.git?.secret ?? null,
+      // What is sent is measured when the job is made.
+      ...(input.upload ? { upload: { id: input.upload, bytes: 1 } } : {}),
     },
     dockerfile: input.dockerfile ?? 'Dockerfile',
     target: input.target ?? null,

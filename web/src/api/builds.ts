@@ -1,4 +1,4 @@
-/** What builds need: logins of registries, secrets by name, hooks of git servers, a look at a repository. Values only go in. */
+/** What builds need: logins of registries, secrets by name, files, hooks of git servers, a look at a repository. Values only go in. */
 import type {
   InspectCreate,
   Inspection,
@@ -8,6 +8,7 @@ import type {
   RegistryTest,
   Secret,
   SecretCreate,
+  Upload,
   Webhook,
   WebhookCreate,
   WebhookPatch,
@@ -33,6 +34,14 @@ export function buildCalls({ json, maybe }: Http) {
     changeWebhook: (id: string, body: WebhookPatch) =>
       json<Webhook>(`/v1/webhooks/${encodeURIComponent(id)}`, { method: 'PATCH', body }),
     deleteWebhook: (id: string) => maybe(`/v1/webhooks/${encodeURIComponent(id)}`, { method: 'DELETE' }),
+
+    sendUpload: (name: string, archive: Blob, signal: AbortSignal) =>
+      json<Upload>(`/v1/uploads/${encodeURIComponent(name)}`, {
+        method: 'PUT',
+        raw: archive,
+        headers: { 'content-type': 'application/gzip' },
+        signal,
+      }),
 
     inspectSource: (body: InspectCreate, signal: AbortSignal) =>
       json<Inspection>('/v1/jobs/inspect', { method: 'POST', body, headers: { prefer: 'wait=45' }, signal }),

@@ -31,6 +31,7 @@ import type { Session as ApiSession, SessionCreate } from '../../../api/sessions
 import type { Template as ApiTemplate } from '../../../api/templates/schema.ts'
 import type { Terminal as ApiTerminal, TerminalCreate as ApiTerminalCreate } from '../../../api/terminals/schema.ts'
 import type { Token as ApiToken, TokenCreate as ApiTokenCreate } from '../../../api/tokens/schema.ts'
+import type { Upload as ApiUpload } from '../../../api/uploads/schema.ts'
 import type {
   Control as ApiControl,
   ControlChange as ApiControlChange,
@@ -81,6 +82,7 @@ export type JobWithAttempts = ApiJobWithAttempts
 export type JobCreate = z.input<typeof ApiJobCreate>
 
 export type Inspection = z.infer<typeof ApiInspection>
+export type Upload = ApiUpload
 export type InspectCreate = z.input<typeof ApiInspectCreate>
 
 export type Pool = ApiPool

@@ -6,6 +6,7 @@ import type { RunSpec } from '#protocol/job-spec.ts'
 import type { JobAttempt } from '../../job-runtime.ts'
 import type { KubernetesSettings } from '../settings.ts'
 import type { Pod } from '../wire.ts'
+import { contextAnnotation } from './pod-context.ts'
 import { runPod } from './run-pod.ts'
 
 const type = 'porthole.dev/type'
@@ -16,11 +17,15 @@ export const isBuild = (pod: Pod) => pod.metadata?.annotations?.[type] === 'buil
 
 export function buildPod(attempt: JobAttempt, spec: RunSpec, settings: KubernetesSettings): Pod {
   const pod = runPod(attempt, spec, settings)
+  const sent = attempt.spec.type === 'build' && attempt.spec.source.upload != null
   const profile = settings.buildSeccompProfile
   const seccompProfile = profile === null ? { type: 'RuntimeDefault' } : { type: 'Localhost', localhostProfile: profile }
   return {
     ...pod,
-    metadata: { ...pod.metadata, annotations: { ...pod.metadata?.annotations, [type]: 'build' } },
+    metadata: {
+      ...pod.metadata,
+      annotations: { ...pod.metadata?.annotations, [type]: 'build', ...(sent && { [contextAnnotation]: 'awaited' }) },
+    },
     spec: { ...pod.spec!, securityContext: { ...pod.spec?.securityContext, seccompProfile } },
   }
 }

@@ -1,10 +1,12 @@
 /** `run` jobs as pods: fills the job port for one type. What there is comes from a watch; ends and exit codes are the kubelet's word. */
+import { randomBytes } from 'node:crypto'
 import type { Clock } from '#agent/clock.ts'
 import { type Log, whatFailed } from '#agent/log.ts'
 import { attemptName, type JobType, type RunSpec } from '#protocol/job-spec.ts'
 import type { TerminalJob } from '#protocol/terminal-frames.ts'
 import { buildAsRun } from '../../build-script.ts'
 import {
+  type BuildContext,
   type JobAttempt,
   type JobInstance,
   JobRefused,
@@ -17,6 +19,7 @@ import type { ClusterObjects } from '../cluster-objects.ts'
 import type { KubeClient } from '../kube-client.ts'
 import { carries, selectorText } from '../labels.ts'
 import { EgressRefused } from '../network-policy.ts'
+import type { PodDialler } from '../pod-dialler.ts'
 import { condemnation } from '../pod-ending.ts'
 import { podShell } from '../pod-shell.ts'
 import { CannotRun } from '../pod-spec.ts'
@@ -24,6 +27,7 @@ import type { KubernetesSettings } from '../settings.ts'
 import { WatchedList } from '../watched-list.ts'
 import type { NetworkPolicy, Pod } from '../wire.ts'
 import { buildPod, buildResults } from './build-pod.ts'
+import { awaitsContext, carryIn, contextAnnotation, contextPort } from './pod-context.ts'
 import { podOutput } from './run-logs.ts'
 import { attemptLabels, runAnnotation, runContainer, runLabels, runPod, runPolicy } from './run-pod.ts'
 import { runState } from './run-status.ts'
@@ -35,6 +39,7 @@ export interface RunJobsParts {
   clock: Clock
   random: () => number
   log: Log
+  dial: PodDialler
   /** Why a job behind network walls cannot be made; null: it can. */
   wallsMissing: () => string | null
   capacity?: number
@@ -95,7 +100,7 @@ export class RunJobs implements JobRuntime {
     await refusing(async () => {
       const { object: policy } = await objects.ensure<NetworkPolicy>(
         'networkpolicies',
-        runPolicy(attempt, spec, settings),
+        runPolicy(attempt, spec, settings, isSent(given) ? contextPort : null),
         mine,
         signal,
       )
@@ -174,6 +179,15 @@ export class RunJobs implements JobRuntime {
     )
   }
 
+  async deliver(name: string, uid: string, context: BuildContext, signal: AbortSignal): Promise<void> {
+    const pod = this.pods.items.get(uid)
+    if (!pod || !awaitsContext(pod)) return
+    await carryIn(this.parts.dial, pod, context, AbortSignal.any([signal, this.life.signal]))
+    const body = { metadata: { uid, annotations: { [contextAnnotation]: 'delivered' } } }
+    this.pods.put(await this.parts.objects.patch<Pod>('pods', name, body, this.signalFor(stepMs)))
+    this.wake()
+  }
+
   async exec(job: string, { attempt }: TerminalJob, order: ShellOrder, signal: AbortSignal): Promise<Shell> {
     const name = attemptName(job, attempt)
     const pod = [...this.pods.items.values()].find(each => each.metadata?.name === name)
@@ -226,12 +240,16 @@ export class RunJobs implements JobRuntime {
   }
 }
 
+const isSent = ({ spec }: JobAttempt) => spec.type === 'build' && spec.source.upload != null
+
 function asRun(attempt: JobAttempt, settings: KubernetesSettings): { attempt: JobAttempt; spec: RunSpec; build: boolean } {
   const { spec } = attempt
   if (spec.type === 'run') return { attempt, spec, build: false }
   const image = settings.images.builder
   if (spec.type !== 'build' || !image) throw new JobRefused(`${spec.type} is not for pods here`)
-  return { ...buildAsRun(attempt, spec, { image, gitSchemes: settings.gitSchemes, results: buildResults }), build: true }
+  const context = { port: contextPort, key: randomBytes(16).toString('hex') }
+  const builder = { image, gitSchemes: settings.gitSchemes, results: buildResults, context }
+  return { ...buildAsRun(attempt, spec, builder), build: true }
 }
 
 async function refusing(work: () => Promise<void>): Promise<void> {

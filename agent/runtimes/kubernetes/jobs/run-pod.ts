@@ -5,7 +5,7 @@
 import type { RunSpec } from '#protocol/job-spec.ts'
 import { type JobAttempt, JobRefused } from '../../job-runtime.ts'
 import { label, labelValue, ownLabels } from '../labels.ts'
-import { egressRules } from '../network-policy.ts'
+import { egressRules, fromAgent } from '../network-policy.ts'
 import { containerRules, podRules } from '../pod-spec.ts'
 import { bytesQuantity, cpuQuantity } from '../quantity.ts'
 import type { KubernetesSettings } from '../settings.ts'
@@ -90,8 +90,13 @@ function container(spec: RunSpec, image: string, secrets: Record<string, string>
   }
 }
 
-/** Nobody comes in; out as the job's egress says. */
-export function runPolicy(attempt: JobAttempt, spec: RunSpec, settings: KubernetesSettings): NetworkPolicy {
+/** Nobody comes in but the agent with what is to be built; out as the job's egress says. */
+export function runPolicy(
+  attempt: JobAttempt,
+  spec: RunSpec,
+  settings: KubernetesSettings,
+  ingress: number | null = null,
+): NetworkPolicy {
   const labels = attemptLabels(settings.agentName, attempt)
   return {
     apiVersion: 'networking.k8s.io/v1',
@@ -100,7 +105,7 @@ export function runPolicy(attempt: JobAttempt, spec: RunSpec, settings: Kubernet
     spec: {
       podSelector: { matchLabels: { [runLabel.job]: attempt.job, [runLabel.attempt]: String(attempt.attempt) } },
       policyTypes: ['Ingress', 'Egress'],
-      ingress: [],
+      ingress: ingress === null ? [] : [{ from: fromAgent(settings), ports: [{ protocol: 'TCP', port: ingress }] }],
       egress: egressRules(spec.egress, settings.network),
     },
   }

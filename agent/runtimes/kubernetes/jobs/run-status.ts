@@ -6,6 +6,7 @@ import { outOfMemory, podEnding, readCondemned, sentence } from '../pod-ending.t
 import { podWaiting } from '../pod-waiting.ts'
 import type { Pod } from '../wire.ts'
 import { isBuild } from './build-pod.ts'
+import { awaitsContext } from './pod-context.ts'
 import { runAnnotation, runLabel } from './run-pod.ts'
 
 /** `hopeless`: why it will never run; it should be made to end. */
@@ -43,7 +44,8 @@ export function runState(pod: Pod, offset: number): RunState {
   }
   if (annotations[runAnnotation.canceled] || pod.metadata?.deletionTimestamp)
     return { instance: { ...base, phase: 'stopping', reason: 'It is being ended.' }, hopeless: null }
-  if (status?.state?.running || terminated) return { instance: { ...base, phase: 'running' }, hopeless: null }
+  if (status?.state?.running || terminated)
+    return { instance: { ...base, phase: 'running', ...(awaitsContext(pod) && { awaitsContext: true }) }, hopeless: null }
   const waiting = podWaiting(pod, [])
   const condemned = readCondemned(pod)
   const reason = condemned?.reason ?? waiting?.reason ?? 'its pod is being made'

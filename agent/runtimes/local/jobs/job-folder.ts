@@ -1,16 +1,18 @@
 /**
  * One attempt on disk, which is all that the agent and the attempt's supervisor know of each other: either may be killed at any moment and the
  * other goes on. `attempt.json`: what it is. `owner.json`: made once, exclusively, by the supervisor that has it: from then on it was begun.
- * `state.json`: how it goes, replaced as a whole. `end.json`: the order to end it. `log/`: its output. `home/`, `place/`: what it runs in.
+ * `state.json`: how it goes, replaced as a whole. `end.json`: the order to end it. `log/`: its output. `home/`, `place/`: what it runs in;
+ * `build/`, `context/`: what a build does.
  */
-import { closeSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { z } from 'zod'
 import { jobCauses, jobTypes } from '#protocol/job-spec.ts'
 import { birthOf } from '../runtime-folder.ts'
+import { contextInside } from './build-walls.ts'
 
-const Facts = z.object({ job: z.string(), attempt: z.int(), type: z.enum(jobTypes) })
+const Facts = z.object({ job: z.string(), attempt: z.int(), type: z.enum(jobTypes), contextBytes: z.int().optional() })
 export type JobFacts = z.infer<typeof Facts>
 
 const Owner = z.object({ uid: z.string(), pid: z.int(), born: z.string().nullable() })
@@ -43,6 +45,28 @@ export class JobFolder {
   }
   get place(): string {
     return join(this.path, 'place')
+  }
+  /** Home of a build: `home` is then only the user number it has for itself. */
+  get build(): string {
+    return join(this.path, 'build')
+  }
+  /** What was sent to be built, once it is whole. */
+  get context(): string {
+    return join(this.path, 'context', basename(contextInside))
+  }
+
+  /** It must be brought, and so long it is; null: not (any more). */
+  awaitsContext(): { bytes: number } | null {
+    const { contextBytes } = this.factsNow() ?? {}
+    return contextBytes === undefined || existsSync(this.context) ? null : { bytes: contextBytes }
+  }
+
+  private factsNow(): JobFacts | null {
+    try {
+      return Facts.parse(JSON.parse(readFileSync(join(this.path, 'attempt.json'), 'utf8')))
+    } catch {
+      return null
+    }
   }
 
   async make(facts: JobFacts): Promise<void> {

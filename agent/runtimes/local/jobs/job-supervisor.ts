@@ -10,6 +10,7 @@ import { rm } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import type { JobCause } from '#protocol/job-spec.ts'
 import { birthOf } from '../runtime-folder.ts'
+import { mapIds } from './id-map.ts'
 import { isAlive, JobFolder, type JobState } from './job-folder.ts'
 import { killAll, privateBytes, tell } from './process-tree.ts'
 import { SpoolWriter } from './spool-writer.ts'
@@ -21,6 +22,8 @@ export interface SupervisorOrder {
   walls: 'bubblewrap' | 'plain'
   /** The user that is this job's alone; null: it shares the agent's. */
   ownUid: number | null
+  /** First of the numbers that it gets as its users; null: it needs none. Then it waits for `go` on stdin. */
+  firstId: number | null
   timeoutMs: number
   graceMs: number
   /** What all of it together may take; null: as much as there is. */
@@ -58,7 +61,8 @@ class Supervision {
     const { command, env, timeoutMs, graceMs } = this.order
     this.folder.putState({ ...this.blank(), startedAt: this.startedAt })
     const [program, ...args] = command
-    this.child = spawn(program!, args, { cwd: '/', env, stdio: ['ignore', 'pipe', 'ignore'], detached: true })
+    this.child = spawn(program!, args, { cwd: '/', env, stdio: ['pipe', 'pipe', 'ignore'], detached: true })
+    this.letGo()
     const failed = new Promise<Error>(resolve => this.child.once('error', resolve))
     const closed = new Promise<null>(resolve => this.child.once('close', () => resolve(null)))
     this.keepOutput()
@@ -75,6 +79,18 @@ class Supervision {
     this.spool.close()
     this.folder.putState({ startedAt: this.startedAt, endedAt: Date.now(), ...this.outcome(fault) })
     await rm(this.folder.place, { recursive: true, force: true }).catch(() => {})
+  }
+
+  private letGo(): void {
+    const { firstId } = this.order
+    const { stdin, pid } = this.child
+    stdin!.on('error', () => {})
+    if (firstId === null || !pid) return void stdin!.end()
+    mapIds(pid, firstId).then(
+      () => stdin!.end('go\n'),
+      // It reads no word, and ends.
+      () => stdin!.end(),
+    )
   }
 
   private blank(): JobState {

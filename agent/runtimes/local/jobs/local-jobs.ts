@@ -1,17 +1,20 @@
 /**
- * `run` jobs as sandboxed processes, in the same walls as sessions. Unlike sessions they outlive the agent's death: each has a supervisor of its
+ * `run` jobs and builds as sandboxed processes, in the same walls as sessions. Unlike sessions they outlive the agent's death: each has a supervisor of its
  * own (job-supervisor.ts) that writes down how it goes, so the next agent finds it running, or its end. What they know of each other is in the
  * attempt's folder (job-folder.ts).
  */
 import { spawn } from 'node:child_process'
-import { type FSWatcher, watch } from 'node:fs'
-import { lstat, mkdir, readdir, rename, writeFile } from 'node:fs/promises'
+import { createWriteStream, type FSWatcher, watch } from 'node:fs'
+import { lstat, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 import { setTimeout as delay } from 'node:timers/promises'
-import { attemptName, type JobType } from '#protocol/job-spec.ts'
+import { attemptName, type JobType, type RunSpec } from '#protocol/job-spec.ts'
 import type { TerminalJob } from '#protocol/terminal-frames.ts'
+import { buildAsRun, defaultGitSchemes } from '../../build-script.ts'
 import {
+  type BuildContext,
   type JobAttempt,
   type JobInstance,
   JobRefused,
@@ -22,6 +25,9 @@ import {
 import { DialError, type Shell, type ShellOrder } from '../../runtime.ts'
 import type { LocalMachine } from '../local-machine.ts'
 import { birthOf } from '../runtime-folder.ts'
+import type { SessionHome } from '../session-folders.ts'
+import { buildResult } from './build-result.ts'
+import { contextInside } from './build-walls.ts'
 import { entryFile, furnished, writeEntry } from './job-entry.ts'
 import { isAlive, JobFolder } from './job-folder.ts'
 import { jobShell } from './job-shell.ts'
@@ -34,6 +40,8 @@ export interface LocalJobsOptions {
   capacity?: number
   /** How long a job goes on without an agent. */
   orphanMs?: number
+  /** Of sources that are built; default https and ssh. */
+  gitSchemes?: readonly string[]
 }
 
 const supervisorProgram = resolve(import.meta.dirname, 'job-supervisor.ts')
@@ -66,7 +74,10 @@ export class LocalJobs implements JobRuntime {
   }
 
   async capabilities(): Promise<{ types: JobType[]; capacity: number }> {
-    return { types: ['run'], capacity: this.options.capacity ?? Math.max(2, Math.min(16, availableParallelism() * 2)) }
+    return {
+      types: this.machine.builds ? ['run', 'build'] : ['run'],
+      capacity: this.options.capacity ?? Math.max(2, Math.min(16, availableParallelism() * 2)),
+    }
   }
 
   async observe(): Promise<JobInstance[]> {
@@ -101,6 +112,7 @@ export class LocalJobs implements JobRuntime {
     if (isAlive(owner) && (await folder.state())?.endedAt === null) throw new Error(`${name} still runs`)
     this.unwatch(name)
     this.lost.delete(name)
+    await this.machine.removeBuild(folder.build)
     await this.machine.folders.removeWithHome(folder.path, folder.home)
     this.wake()
   }
@@ -127,7 +139,8 @@ export class LocalJobs implements JobRuntime {
     if (!programs) throw new DialError(501, 'unsupported', 'this machine has no terminals in jobs')
     if (order.pod !== undefined || order.container !== undefined)
       throw new DialError(404, 'not_found', 'a job of this machine has no pods and no containers')
-    const [owner, state] = await Promise.all([folder.owner(), folder.state()])
+    const [owner, state, facts] = await Promise.all([folder.owner(), folder.state(), folder.facts()])
+    if (facts?.type === 'build') throw new DialError(501, 'unsupported', 'a build of this machine cannot be entered')
     await furnished(folder, signal)
     const runs = owner && isAlive(owner) && state?.startedAt && state.endedAt === null
     const way = runs ? this.machine.wayInto(firstInside(owner.pid), (await lstat(folder.home)).uid) : null
@@ -200,7 +213,8 @@ export class LocalJobs implements JobRuntime {
       endedAt: state?.endedAt ?? null,
       progress: null,
       resources: [],
-      result: null,
+      result: ended && facts.type === 'build' ? await buildResult(folder.build) : null,
+      ...(!ended && folder.awaitsContext() && { awaitsContext: true }),
       streams: [''],
     }
   }
@@ -214,34 +228,73 @@ export class LocalJobs implements JobRuntime {
     })
   }
 
+  /** Written beside, then put in place: a build that sees it has all of it. */
+  async deliver(name: string, uid: string, context: BuildContext, signal: AbortSignal): Promise<void> {
+    const folder = this.folder(name)
+    const [owner, waits] = [await folder.owner(), folder.awaitsContext()]
+    if (owner?.uid !== uid || !waits) return
+    const draft = join(folder.path, 'context.part')
+    try {
+      await pipeline(await context(signal), createWriteStream(draft, { mode: 0o644 }), { signal })
+      const { size } = await lstat(draft)
+      if (size !== waits.bytes) throw new Error(`${size} bytes came, of ${waits.bytes}`)
+      await rename(draft, folder.context)
+    } finally {
+      await rm(draft, { force: true })
+    }
+    this.wake()
+  }
+
   private async begin(attempt: JobAttempt): Promise<void> {
     await this.opened
     const { spec } = attempt
-    if (spec.type !== 'run') throw new JobRefused(`this machine runs no jobs of type ${(spec as { type: string }).type}`)
-    if (!spec.command?.[0]) throw new JobRefused('A machine without containers needs a command: the image is ignored here.')
+    const { spec: run, attempt: own } = this.asRun(attempt)
+    if (!run.command?.[0]) throw new JobRefused('A machine without containers needs a command: the image is ignored here.')
     const folder = this.folder(attempt.name)
     if (await folder.owner()) return
     const { job, attempt: number, timeoutMs, graceMs } = attempt
-    await folder.make({ job, attempt: number, type: spec.type })
+    const sent = spec.type === 'build' ? (spec.source.upload ?? null) : null
+    await folder.make({ job, attempt: number, type: spec.type, ...(sent && { contextBytes: sent.bytes }) })
     const home = await this.machine.folders.takeAt(folder.home)
     const mark = { [jobMark]: attempt.name }
-    const room = await this.machine.jobRoom(folder.place, home, mark)
-    await writeEntry(join(room.scratch, entryFile), spec, attempt.secrets, room.ownUid)
-    const run = ['/bin/sh', join(room.inside.scratch, entryFile), room.inside.home, ...spec.command, ...(spec.args ?? [])]
+    const room = spec.type === 'build' ? await this.buildRoom(folder, home.uid, mark) : await this.runRoom(folder, home, mark)
+    await writeEntry(join(room.scratch, entryFile), run, own.secrets, room.firstId ?? room.ownUid)
+    const words = ['/bin/sh', join(room.inside.scratch, entryFile), room.inside.home, ...run.command, ...(run.args ?? [])]
     const order: SupervisorOrder = {
-      command: ['/bin/sh', '-c', 'exec "$@" 2>&1', 'job', ...room.command(run)],
+      command: ['/bin/sh', '-c', 'exec "$@" 2>&1', 'job', ...room.command(words)],
       env: { ...this.machine.outerEnv, ...mark },
       walls: room.walls,
       ownUid: room.ownUid,
+      firstId: room.firstId,
       timeoutMs,
       graceMs,
-      memoryBytes: spec.limits.memory_bytes ?? null,
+      memoryBytes: run.limits.memory_bytes ?? null,
       agentFile: this.agentFile,
       orphanMs: this.options.orphanMs ?? 120_000,
     }
     await supervise(folder.path, order)
     this.watchFolder(attempt.name)
     this.wake()
+  }
+
+  private asRun(attempt: JobAttempt): { attempt: JobAttempt; spec: RunSpec } {
+    const { spec } = attempt
+    if (spec.type === 'run') return { attempt, spec }
+    if (spec.type !== 'build') throw new JobRefused(`this machine runs no jobs of type ${spec.type}`)
+    if (!this.machine.builds)
+      throw new JobRefused(this.machine.notes.find(note => note.startsWith('No builds')) ?? 'No builds here')
+    const { gitSchemes = defaultGitSchemes } = this.options
+    return buildAsRun(attempt, spec, { image: '', gitSchemes, results: '', context: { file: contextInside } })
+  }
+
+  private async runRoom(folder: JobFolder, home: SessionHome, mark: Record<string, string>) {
+    return { ...(await this.machine.jobRoom(folder.place, home, mark)), firstId: null }
+  }
+
+  private async buildRoom(folder: JobFolder, uid: number, mark: Record<string, string>) {
+    for (const path of [folder.build, dirname(folder.context)]) await mkdir(path, { recursive: true, mode: 0o755 })
+    const room = await this.machine.buildRoom(folder.place, folder.build, uid, dirname(folder.context), mark)
+    return { ...room, walls: 'bubblewrap' as const, ownUid: null }
   }
 
   private async end(name: string, uid: string, order: { graceMs: number; cause: 'canceled' | 'agent_stopped' }): Promise<void> {

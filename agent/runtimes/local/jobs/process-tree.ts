@@ -12,8 +12,14 @@ export function killAll(pid: number, walls: 'bubblewrap' | 'plain', ownUid: numb
   if (walls === 'plain') {
     send(-pid, 'SIGKILL')
     if (ownUid !== null) for (const other of processesOf(ownUid)) send(other, 'SIGKILL')
-  } else for (const child of childrenOf(pid)) send(child, 'SIGKILL')
+  } else for (const each of descendantsOf(pid)) send(each, 'SIGKILL')
   send(pid, 'SIGKILL')
+}
+
+/** All below it; what is behind walls of a build is some steps further down. */
+function descendantsOf(pid: number): number[] {
+  const children = childrenOf(pid)
+  return [...children, ...children.flatMap(descendantsOf)]
 }
 
 /** The first process of the sandbox that this supervisor keeps (behind plain walls: the job's own); null: there is none yet. */

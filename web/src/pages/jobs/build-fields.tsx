@@ -1,14 +1,15 @@
 /** The fields of a build. A look at the repository fills in what can be known: its branches, and what its Dockerfile takes. */
-import { useId } from 'react'
+import { useId, useState } from 'react'
 import { useApp } from '../../app-context.tsx'
 import { safeLine } from '../../format/safe-text.ts'
 import { Button } from '../../parts/button.tsx'
-import { TextField } from '../../parts/form.tsx'
+import { Segmented, TextField } from '../../parts/form.tsx'
 import { Icon } from '../../parts/icons.tsx'
 import { Notice } from '../../parts/states.tsx'
 import { useAsked } from '../sessions/catalogue.ts'
 import { argumentOf, withArgument } from './build-arguments.ts'
 import { TextArea } from './run-fields.tsx'
+import { UploadField } from './upload-field.tsx'
 import { type Found, useSourceLook } from './use-source-look.ts'
 import type { WorksDraft } from './works-draft.ts'
 
@@ -22,6 +23,7 @@ interface BuildFieldsProps {
 
 export function BuildFields({ draft, set, faults, ofPush = false }: BuildFieldsProps) {
   const lists = useId()
+  const [from, setFrom] = useState<'git' | 'files'>('git')
   const source = useSourceLook(draft)
   const found = source.found?.url === draft.url.trim() ? source.found : null
   const known = useKept()
@@ -52,28 +54,48 @@ export function BuildFields({ draft, set, faults, ofPush = false }: BuildFieldsP
   )
   return (
     <>
-      <div className="source">
-        <TextField
-          label="Repository"
-          value={draft.url}
-          onText={url => set({ url })}
-          error={faults.get('git')}
-          placeholder="https://git.example/team/app.git"
-          className="mono"
-          inputMode="url"
-          autoCapitalize="off"
-          spellCheck={false}
+      {!ofPush && (
+        <Segmented<'git' | 'files'>
+          label="Where the source is"
+          chosen={from}
+          onChoose={key => {
+            setFrom(key)
+            set({ upload: '' })
+          }}
+          choices={[
+            { key: 'git', label: 'A repository' },
+            { key: 'files', label: 'Files to send' },
+          ]}
         />
-        <Button icon="search" busy={source.busy} onClick={source.look}>
-          Look at it
-        </Button>
-      </div>
-      <div className="source-said" role="status">
-        {source.fault && <Notice tone="warn">{source.fault}</Notice>}
-        {found && <SourceFound found={found} />}
-      </div>
+      )}
+      {from === 'files' ? (
+        <UploadField sent={draft.upload} onSent={upload => set({ upload })} error={faults.get('upload') ?? faults.get('git')} />
+      ) : (
+        <>
+          <div className="source">
+            <TextField
+              label="Repository"
+              value={draft.url}
+              onText={url => set({ url })}
+              error={faults.get('git')}
+              placeholder="https://git.example/team/app.git"
+              className="mono"
+              inputMode="url"
+              autoCapitalize="off"
+              spellCheck={false}
+            />
+            <Button icon="search" busy={source.busy} onClick={source.look}>
+              Look at it
+            </Button>
+          </div>
+          <div className="source-said" role="status">
+            {source.fault && <Notice tone="warn">{source.fault}</Notice>}
+            {found && <SourceFound found={found} />}
+          </div>
+        </>
+      )}
       <div className="form-pair">
-        {!ofPush && (
+        {!ofPush && from === 'git' && (
           <div>{text('ref', 'Branch, tag or commit', found?.default_branch ?? 'the default branch', 'ref', found?.branches)}</div>
         )}
         <div>
@@ -86,7 +108,7 @@ export function BuildFields({ draft, set, faults, ofPush = false }: BuildFieldsP
           )}
         </div>
       </div>
-      {found?.dockerfile && found.dockerfile.args.length > 0 && (
+      {from === 'git' && found?.dockerfile && found.dockerfile.args.length > 0 && (
         <fieldset className="source-args">
           <legend>Arguments of {safeLine(found.dockerfile.path)}</legend>
           <div className="form-pair">
@@ -115,7 +137,9 @@ export function BuildFields({ draft, set, faults, ofPush = false }: BuildFieldsP
             <div>{text('tags', 'Tags', '1.4.2, latest')}</div>
             <div>{text('dockerfile', 'Dockerfile', 'Dockerfile')}</div>
             <div>{text('target', 'Stage', 'the last one', 'target', found?.dockerfile?.stages)}</div>
-            <div>{text('secret', 'Secret for the git server', 'name of a secret', 'secret', known.secrets)}</div>
+            {from === 'git' && (
+              <div>{text('secret', 'Secret for the git server', 'name of a secret', 'secret', known.secrets)}</div>
+            )}
           </div>
           <TextArea
             label="Build arguments"

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { uploadName } from './upload-field.tsx'
 import { changesOf, emptyWorks, type WorkType, workRequest } from './works-draft.ts'
 
 test('a manifest goes as it was written, first to look', () => {
@@ -18,6 +19,12 @@ test('services and their images, one a line', () => {
   )
   expect(body).toEqual({ type: 'deploy', mappings: { web: 'r.example/web:1', 'statefulset/db': 'pg:16' } })
   expect(faults.size).toBe(0)
+})
+
+test('a build of what was sent names that and no repository', () => {
+  const draft = { ...emptyWorks, url: 'https://git.example/a.git', upload: 'upl_1', ref: 'main' }
+  expect(workRequest('build', draft, false)).toEqual({ body: { type: 'build', upload: 'upl_1' }, faults: new Map() })
+  expect(['My App.tar.gz', '..tgz', 'a'.repeat(80)].map(uploadName)).toEqual(['my-app', 'files', 'a'.repeat(63)])
 })
 
 test('a build: a repository, and what else was said', () => {

@@ -12,8 +12,9 @@ export interface WorksDraft {
   set: string
   /** deploy: `service=image`, one a line */
   mappings: string
-  /** build */
+  /** build: of a repository, or of an upload */
   url: string
+  upload: string
   ref: string
   dockerfile: string
   target: string
@@ -31,6 +32,7 @@ export const emptyWorks: WorksDraft = {
   set: '',
   mappings: '',
   url: '',
+  upload: '',
   ref: '',
   dockerfile: '',
   target: '',
@@ -65,7 +67,8 @@ export function workRequest(type: WorkType, draft: WorksDraft, dryRun: boolean):
     if (Object.keys(mappings).length === 0 && !faults.has('mappings')) faults.set('mappings', 'Name at least one service.')
     return { body: { type, mappings, ...some('namespace', text('namespace')), ...both }, faults }
   }
-  if (!text('url')) faults.set('git', 'Say which repository.')
+  const sent = text('upload')
+  if (!sent && !text('url')) faults.set('git', 'Say which repository.')
   const buildArgs = pairs(draft.args, 'build_args', 'NAME=value', faults)
   const tags = text('tags')
     .split(/[\s,]+/)
@@ -73,7 +76,9 @@ export function workRequest(type: WorkType, draft: WorksDraft, dryRun: boolean):
   return {
     body: {
       type,
-      git: { url: text('url'), ...some('ref', text('ref')), ...some('secret', text('secret')) },
+      ...(sent
+        ? { upload: sent }
+        : { git: { url: text('url'), ...some('ref', text('ref')), ...some('secret', text('secret')) } }),
       ...some('dockerfile', text('dockerfile')),
       ...some('target', text('target')),
       ...some('image', text('image')),
