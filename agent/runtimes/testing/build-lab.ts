@@ -25,6 +25,8 @@ export interface BuildLab {
   registry: string
   /** The application: branch `main` builds, `topic` does not, `slow` does once there is a /tmp/go. */
   source: string
+  /** `main` of it as tar.gz. */
+  archive(): Buffer
   /** The node's container runtime has no login here: what was pushed is given to it under the name that this answers. */
   handToNode(pushed: string): string
   dispose(): void
@@ -65,6 +67,7 @@ export async function buildLab(): Promise<BuildLab> {
   return {
     registry,
     source: `git://${node}:${gitPort}/app`,
+    archive: () => execFileSync('git', ['-C', join(folder, 'git', 'app'), 'archive', '--format=tar.gz', 'main']),
     handToNode(pushed) {
       const archive = join(folder, 'built.tar')
       const name = `localhost/built:${createHash('sha256').update(`${registry} ${pushed}`).digest('hex').slice(0, 8)}`

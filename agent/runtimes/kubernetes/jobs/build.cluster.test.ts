@@ -9,7 +9,7 @@ import { type BuildSpec, registriesSecret } from '#protocol/works-spec.ts'
 import { type SessionsNamespace, sessionsNamespace, testImages } from '../../../../deploy/testing/sessions-namespace.ts'
 import type { JobRuntime } from '../../job-runtime.ts'
 import { type BuildLab, buildLab, whyNoBuilds } from '../../testing/build-lab.ts'
-import { anAttempt, jobEnded, outputOf } from '../../testing/job-watching.ts'
+import { anAttempt, jobEnded, jobSeen, outputOf } from '../../testing/job-watching.ts'
 import { createKubernetesRuntime, type KubernetesRuntime } from '../kubernetes-runtime.ts'
 import { kubernetesSettings } from '../settings.ts'
 
@@ -31,7 +31,7 @@ describe('a build as a pod', () => {
     place = await sessionsNamespace()
     const settings = kubernetesSettings({
       ...place.environment,
-      PORTHOLE_IMAGE_BUILDER: `${testImages.prefix}/builder:${testImages.tag}`,
+      PORTHOLE_IMAGE_BUILDER: `${testImages.prefix}/builder:${process.env.PORTHOLE_TEST_BUILDER_TAG ?? testImages.tag}`,
       PORTHOLE_BUILD_SECCOMP_PROFILE: 'porthole/build.json',
       PORTHOLE_GIT_SCHEMES: 'git,https',
     })
@@ -51,7 +51,7 @@ describe('a build as a pod', () => {
     lab?.dispose()
   }, 60_000)
 
-  async function build(change: Partial<BuildSpec> = {}, logins = { ann: 's3cret' } as Record<string, string>) {
+  async function build(change: Partial<BuildSpec> = {}, logins = { ann: 's3cret' } as Record<string, string>, archive?: Buffer) {
     const [[user, password] = ['', '']] = Object.entries(logins)
     const auth = Buffer.from(`${user}:${password}`).toString('base64')
     const spec: BuildSpec = {
@@ -72,10 +72,47 @@ describe('a build as a pod', () => {
     const secrets = { [registriesSecret]: JSON.stringify({ auths: { [registry]: { auth } }, insecure: [registry] }) }
     const attempt = { ...anAttempt({}, { secrets, timeoutMs: 240_000 }), spec }
     await jobs.start(attempt)
+    if (archive) await bring(attempt.name, archive)
     const ended = await jobEnded(jobs, attempt.name, 240_000)
     const output = (await outputOf(jobs, ended)).bytes.toString()
     return { ...ended, output }
   }
+
+  /** Cut off once, then whole. */
+  async function bring(name: string, archive: Buffer) {
+    const { uid } = await jobSeen(jobs, name, each => each.awaitsContext === true && each.phase === 'running', 120_000)
+    const signal = AbortSignal.timeout(120_000)
+    const given = (bytes: Buffer) => async () =>
+      (async function* () {
+        yield bytes.subarray(0, 5)
+        yield bytes.subarray(5)
+      })()
+    // The port is there a moment after the pod runs.
+    for (let tries = 0; ; tries++) {
+      const short = await jobs.deliver!(name, uid, given(archive.subarray(0, 50)), signal).catch((error: Error) => error.message)
+      if (/50 bytes came/.test(String(short))) break
+      if (tries > 60) throw new Error(`it never listened: ${short}`)
+      await new Promise(resolve => setTimeout(resolve, 500))
+    }
+    await jobs.deliver!(name, uid, given(archive), signal)
+    await jobs.deliver!(name, uid, given(archive), signal)
+  }
+
+  it('is made from what was sent', async () => {
+    const archive = lab.archive()
+    const upload = { id: 'upl_1', bytes: archive.length }
+    const built = await build(
+      { source: { url: '', ref: null, subdirectory: null, secret: null, upload }, image: `${registry}/team/sent` },
+      undefined,
+      archive,
+    )
+    expect([built.outcome, built.output]).toEqual(['succeeded', expect.stringContaining('== pushing')])
+    expect(built.result).toMatchObject({
+      context: expect.stringMatching(/^[0-9a-f]{64}$/),
+      images: [expect.stringMatching(/\/team\/sent:\d{8}-\d{6}-[0-9a-f]{7}$/)],
+      digest: expect.stringMatching(/^sha256:/),
+    })
+  }, 400_000)
 
   it('looks at a repository', async () => {
     const { outcome, result, output } = await build({ action: 'inspect' })
