@@ -1,6 +1,7 @@
 /** One interface for every way to the target, so that each is asked the same. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { connect, createConnection } from 'node:net'
 import type { WebSocket } from 'ws'
 import { cpuOf, Part } from './processes.ts'
@@ -66,14 +67,15 @@ export async function proxyWay(stage: Stage, hops: number): Promise<Way> {
 /** Debian's websockify, where it is installed: one hop from WebSocket to TCP. null: it is not. */
 export async function websockifyWay(stage: Stage): Promise<Way | null> {
   const port = 20_000 + Math.floor(Math.random() * 10_000)
-  const child = spawn('websockify', [`127.0.0.1:${port}`, `127.0.0.1:${stage.targetPort}`], { stdio: 'ignore', detached: true })
+  // In our own session: kernels that share out the processor by sessions would give another one a share of its own.
+  const child = spawn('websockify', [`127.0.0.1:${port}`, `127.0.0.1:${stage.targetPort}`], { stdio: 'ignore' })
   const failed = await Promise.race([
     once(child, 'error').then(() => true),
     once(child, 'exit').then(() => true),
     listening(port).then(up => !up),
   ])
   if (failed) return null
-  // It forks for each connection: the group's CPU is its own and that of children it has waited for.
+  // It forks for each connection: its CPU is its own and that of children it has waited for.
   const ended = new Map<number, number>()
   return {
     open: async () => socketLine(await openSocket(`ws://127.0.0.1:${port}/`, undefined, ['binary'])),
@@ -83,7 +85,7 @@ export async function websockifyWay(stage: Stage): Promise<Way | null> {
     },
     async end() {
       const gone = once(child, 'exit')
-      process.kill(-child.pid!, 'SIGKILL')
+      for (const pid of familyOf(child.pid!).reverse()) process.kill(pid, 'SIGKILL')
       await gone
     },
   }
@@ -114,8 +116,6 @@ function familyOf(root: number): number[] {
   for (let at = 0; at < found.length; at++) found.push(...children(found[at]!))
   return found
 }
-
-import { readFileSync } from 'node:fs'
 
 function readChildren(pid: number): number[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(/\s+/).filter(Boolean).map(Number)

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { WebSocket } from 'ws'
 import { startEmbeddedPostgres } from '#db/embedded/postgres.ts'
+import { delayedWay } from './delayed-way.ts'
 import { Part } from './processes.ts'
 
 export interface Stage {
@@ -14,15 +15,25 @@ export interface Stage {
   agent: Part
   target: Part
   targetPort: number
+  /** Where the target speaks first. */
+  greeterPort: number
   /** A running session with that port. */
   session: string
   // biome-ignore lint/suspicious/noExplicitAny: answers of every shape
   call(method: string, path: string, body?: unknown): Promise<{ status: number; body: any }>
-  stream(port?: number): Promise<WebSocket>
+  /** `origin`: another way to the API. */
+  stream(port?: number, origin?: string): Promise<WebSocket>
   close(): Promise<void>
 }
 
-export async function openStage(options: { startMs?: number; places?: number } = {}): Promise<Stage> {
+export interface StageOptions {
+  startMs?: number
+  places?: number
+  /** The agent's network to the API is so many milliseconds long. */
+  agentMs?: number
+}
+
+export async function openStage(options: StageOptions = {}): Promise<Stage> {
   const folder = mkdtempSync(join(tmpdir(), 'bench-'))
   const undo: (() => Promise<unknown>)[] = []
   const close = async () => {
@@ -45,19 +56,27 @@ export async function openStage(options: { startMs?: number; places?: number } =
       const text = await answer.text()
       return { status: answer.status, body: text === '' ? null : JSON.parse(text) }
     }
-    const { part: target, ready: at } = await Part.begin<{ port: number }>('bench/parts/tcp-target.ts')
+    const { part: target, ready: at } = await Part.begin<{ port: number; greeter: number }>('bench/parts/tcp-target.ts')
     undo.push(() => target.end())
     const made = await call('POST', '/v1/clusters', { name: 'bench' })
+    let agentUrl = url
+    if (options.agentMs) {
+      const way = await delayedWay(Number(new URL(url).port), options.agentMs)
+      undo.push(() => way.close())
+      agentUrl = `http://127.0.0.1:${way.port}`
+    }
     const { part: agent } = await Part.begin('bench/parts/bare-agent.ts', [], {
-      ...{ PORTHOLE_URL: url, JOIN_TOKEN: made.body.enrollment.token },
+      ...{ PORTHOLE_URL: agentUrl, JOIN_TOKEN: made.body.enrollment.token },
       ...{ START_MS: String(options.startMs ?? 0), PLACES: String(options.places ?? 1000) },
     })
     undo.push(() => agent.end())
-    const template = { kind: 'app', command: ['x'], ports: [{ name: 'bench', port: at.port }] }
+    const template = { kind: 'app', command: ['x'], ports: [at.port, at.greeter].map((port, n) => ({ name: `bench${n}`, port })) }
     await call('POST', '/v1/templates', { id: 'bench', name: 'bench', ...template })
     const session = (await running(call, { template: 'bench' })).id
-    const stream = (port = at.port) => openSocket(`${url.replace('http', 'ws')}/v1/sessions/${session}/ports/${port}`, token)
-    return { url, token, databaseUrl: database.url, api, agent, target, targetPort: at.port, session, call, stream, close }
+    const stream = (port = at.port, origin = url) =>
+      openSocket(`${origin.replace('http', 'ws')}/v1/sessions/${session}/ports/${port}`, token)
+    const ports = { targetPort: at.port, greeterPort: at.greeter }
+    return { url, token, databaseUrl: database.url, api, agent, target, ...ports, session, call, stream, close }
   } catch (error) {
     await close()
     throw error

@@ -5,6 +5,7 @@
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import { busySize, readsOf } from '#protocol/node/reads.ts'
+import { sendBytes } from './byte-frame.ts'
 
 export const highWater = 256 * 1024
 export const lowWater = 64 * 1024
@@ -78,9 +79,12 @@ export function pumpFromBytes(
       const bytes = through(memory.subarray(start, end))
       if (sink.readyState !== sink.OPEN) return false
       if (bytes === null) return true
+      const inPlace = bytes.buffer === memory.buffer && bytes.byteOffset === memory.byteOffset + start
       for (let at = 0; at < bytes.length; at += busySize) {
         given++
-        sink.send(bytes.subarray(at, at + busySize), { binary: true, compress: false }, sent)
+        const piece = { start: at, end: Math.min(bytes.length, at + busySize) }
+        if (inPlace && at === 0) sendBytes(sink, memory, { floor: 0, start, end: start + piece.end }, sent)
+        else sendBytes(sink, bytes, { floor: at, ...piece }, sent)
       }
       full = sink.bufferedAmount > highWater
       return !full

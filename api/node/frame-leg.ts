@@ -5,7 +5,7 @@
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import { type Reads, readsOf } from '#protocol/node/reads.ts'
-import { type FramePiece, FrameReader } from './frame-reader.ts'
+import { type FramePiece, FrameReader, longestHeader } from './frame-reader.ts'
 
 /** How long a peer may take to answer our goodbye, or to hang up after its own. */
 const closeMs = 1_000
@@ -65,6 +65,8 @@ export class FrameLeg {
       },
       given: () => sink().given,
       held: () => sink().backlog,
+      beside: longestHeader,
+      left: () => reader.rest,
     })
     this.socket = this.reads.socket
     this.socket.on('error', () => {})

@@ -27,7 +27,7 @@ export interface FrameEvents {
 }
 
 const opcodes = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const
-const longestHeader = 14
+export const longestHeader = 14
 const longestControl = 125
 /** Less of a frame that goes on is kept until more has come: a receiver takes only so many parts of a message (`ws`: 16,384). */
 const leastPart = 16 * 1024
@@ -61,6 +61,11 @@ export class FrameReader {
   constructor(maxMessage: number, events: FrameEvents) {
     this.maxMessage = maxMessage
     this.events = events
+  }
+
+  /** What is left of the data of a frame that has begun. */
+  get rest(): number {
+    return this.inFrame && !this.control ? this.left : 0
   }
 
   /** `memory[start..end)` is new; what is before it may be overwritten, and so may what has been told of when this returns. */

@@ -6,9 +6,15 @@ import type { WebSocket } from 'ws'
 import { type CloseWord, closeCodes, passableClose } from '#protocol/close-codes.ts'
 import { maxDataMessage } from '#protocol/link-messages.ts'
 import { connectionOf, FrameLeg } from './frame-leg.ts'
+import type { FramePiece } from './frame-reader.ts'
 
 const high = 256 * 1024
 const low = 64 * 1024
+/**
+ * A viewer puts together what crosses the borders of its own reads (64 KiB in Node): of messages much smaller than those little has to be copied. In one
+ * write all the same.
+ */
+const messageSize = 16 * 1024
 const stalledMs = 120_000
 /** What is left for a leg whose peer has gone is worth less patience. */
 const drainMs = 10_000
@@ -72,8 +78,8 @@ export class Relay {
     this.now = events.now
     this.onEnd = events.ended
     this.onGone = events.gone
-    this.viewer = this.leg(viewer, () => this.agent)
-    this.agent = this.leg(agent, () => this.viewer)
+    this.viewer = this.leg(viewer, () => this.agent, Number.POSITIVE_INFINITY)
+    this.agent = this.leg(agent, () => this.viewer, messageSize)
     for (const { line } of this.legs) line.resume()
   }
 
@@ -86,7 +92,7 @@ export class Relay {
     return [this.viewer, this.agent]
   }
 
-  private leg(ws: WebSocket, other: () => Leg): Leg {
+  private leg(ws: WebSocket, other: () => Leg, largest: number): Leg {
     const times = new Times(this.now())
     const line: FrameLeg = new FrameLeg(
       connectionOf(ws),
@@ -95,11 +101,8 @@ export class Relay {
         piece: piece => {
           if (this.ended) return
           // In text a cut could go through a character.
-          if (this.recut && piece.type === 2) {
-            piece.opcode = piece.type
-            piece.fin = true
-          }
-          other().line.forward(piece)
+          if (this.recut && piece.type === 2) passInMessages(piece, other().line, largest)
+          else other().line.forward(piece)
         },
         more: () => {
           if (other().line.backlog <= high) return true
@@ -165,4 +168,17 @@ export class Relay {
     this.ended = true
     this.onEnd({ ...passed, bytesIn: this.viewer.line.bytes, bytesOut: this.agent.line.bytes })
   }
+}
+
+/** Each part is a message of its own. */
+function passInMessages(piece: FramePiece, to: FrameLeg, largest: number): void {
+  const { end } = piece
+  piece.opcode = piece.type
+  piece.fin = true
+  for (; end - piece.start > largest; piece.floor = piece.start = piece.end) {
+    piece.end = piece.start + largest
+    to.forward(piece)
+  }
+  piece.end = end
+  to.forward(piece)
 }

@@ -1,8 +1,9 @@
 /**
  * What streams reach: one TCP server that does as the first line of a connection says. `send N`: N bytes, then it waits; `echo`: says back what comes;
- * `rate B`: B bytes a second until the other end leaves.
+ * `rate B`: B bytes a second until the other end leaves. A second one speaks first, as screens do.
  */
-import { createServer, type Socket } from 'node:net'
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 
 const chunk = Buffer.alloc(64 * 1024, 7)
@@ -40,5 +41,16 @@ function rate(socket: Socket, bytesPerSecond: number): void {
   socket.once('close', () => clearInterval(timer))
 }
 
-server.listen(0, '127.0.0.1', () => process.send!({ port: (server.address() as { port: number }).port }))
+const greeter = createServer(socket => {
+  socket.on('error', () => {})
+  socket.resume().write('hello')
+})
+
+const ports: number[] = []
+for (const each of [server, greeter]) {
+  each.listen(0, '127.0.0.1')
+  await once(each, 'listening')
+  ports.push((each.address() as AddressInfo).port)
+}
+process.send!({ port: ports[0], greeter: ports[1] })
 process.on('disconnect', () => process.exit(0))

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { type Duplex, duplexPair } from 'node:stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type Reads, readsOf } from './reads.ts'
+import { busySize, type Reads, readsOf } from './reads.ts'
 
 let server: Server
 const sockets: Socket[] = []
@@ -110,6 +110,31 @@ test('memory that a sink still holds is not read into', async () => {
   source.write(randomBytes(8 * 1024 * 1024))
   await expect.poll(() => given, { timeout: 30_000 }).toBe(40)
   for (const { bytes, copy } of held) expect(bytes.equals(copy)).toBe(true)
+  reads.socket.destroy()
+})
+
+test('a read ends with the frame that has begun', async () => {
+  const [source, near] = await line()
+  const frame = 100_000
+  const total = 80 * frame
+  let got = 0
+  let crossed = 0
+  const left = () => (got % frame === 0 ? 0 : frame - (got % frame))
+  const reads = readsOf(near, {
+    take(memory, start, end) {
+      if (memory.length > busySize && left() >= 16 * 1024 && end - start > left()) crossed++
+      got += end - start
+      return true
+    },
+    given: () => 0,
+    held: () => 0,
+    beside: 14,
+    left,
+  })
+  reads.resume()
+  source.write(randomBytes(total))
+  await expect.poll(() => got, { timeout: 60_000 }).toBe(total)
+  expect(crossed).toBe(0)
   reads.socket.destroy()
 })
 

@@ -12,6 +12,10 @@ export interface Reading {
   /** What the sink was given so far, and how much of it it still holds, in a unit of its own. */
   given(): number
   held(): number
+  /** Most of what a full read brings beside the payload of a full one of the other end: the header of its frame. */
+  readonly beside?: number
+  /** What is left of a frame that has begun: a read that ends with it begins the next one with a header. */
+  left?(): number
 }
 
 export interface Reads {
@@ -26,10 +30,14 @@ export interface Reads {
 /** Room in front of what is read, for a frame's header. */
 export const headroom = 16
 const quietSize = 4 * 1024
-export const busySize = 128 * 1024
-const turnBytes = 256 * 1024
+/** With its frame's header just two of the loopback's largest packets (65,483 bytes): a third for the last few bytes would cost nearly as much. */
+export const busySize = 128 * 1024 - 256
+const turnBytes = 2 * busySize
 const calmReads = 16
-const spares = 2
+/** A relay holds as many pieces before it stops reading. */
+const spares = 3
+/** Less than this is not worth a read of its own. */
+const worthARead = 16 * 1024
 
 /** `connection` is open and paused, or was never read; nothing comes before `resume`. */
 export function readsOf(connection: Duplex, reading: Reading): Reads {
@@ -65,7 +73,9 @@ class ReusedReads implements Reads {
   private offered: Buffer | null = null
   private readonly lent: { memory: Buffer; until: number }[] = []
   private readonly spare: Buffer[] = []
+  private readonly busy: number
   private size = quietSize
+  private asked = 0
   private small = 0
   private turn = 0
   private stopped = true
@@ -74,6 +84,7 @@ class ReusedReads implements Reads {
 
   constructor(socket: PlainSocket, reading: Reading) {
     this.reading = reading
+    this.busy = busySize + (reading.beside ?? 0)
     this.early = socket.readableLength > 0 ? (socket.read() as Buffer | null) : null
     const onread = { buffer: () => this.offer(), callback: (bytes: number) => this.got(bytes) }
     const handle = socket._handle
@@ -110,14 +121,17 @@ class ReusedReads implements Reads {
   /** undefined: the same as before. */
   private offer(): Uint8Array | undefined {
     this.memory ??= this.spare.pop() ?? Buffer.allocUnsafeSlow(headroom + this.size)
-    if (this.memory === this.offered) return undefined
+    const left = this.reading.left?.() ?? 0
+    const asked = left >= worthARead && left < this.size ? left : this.size
+    if (this.memory === this.offered && asked === this.asked) return undefined
     this.offered = this.memory
-    return this.memory.subarray(headroom)
+    this.asked = asked
+    return this.memory.subarray(headroom, headroom + asked)
   }
 
   private got(bytes: number): boolean {
     const memory = this.memory!
-    const full = bytes === memory.length - headroom
+    const full = bytes === this.asked
     if (!this.reading.take(memory, headroom, headroom + bytes)) this.stopped = true
     if (this.reading.held() > 0) {
       this.lent.push({ memory, until: this.reading.given() })
@@ -137,7 +151,7 @@ class ReusedReads implements Reads {
 
   private adapt(bytes: number, full: boolean): void {
     this.small = bytes <= quietSize / 2 ? this.small + 1 : 0
-    const size = full ? busySize : this.small >= calmReads ? quietSize : this.size
+    const size = full ? this.busy : this.small >= calmReads ? quietSize : this.size
     if (size === this.size) return
     this.size = size
     this.spare.length = 0
