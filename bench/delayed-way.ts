@@ -55,7 +55,7 @@ function carry(from: Socket, to: Socket, ms: number, earliest: number): void {
       if (bytes) to.write(bytes)
       else to.end()
     }
-    if (under.length > 0) timer = setTimeout(arrive, under[0]!.due - performance.now())
+    if (under.length > 0) timer = setTimeout(arrive, Math.max(0, under[0]!.due - performance.now()))
   }
   const send = (bytes: Buffer | null) => {
     const due = Math.max(performance.now() + ms, earliest)

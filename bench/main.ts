@@ -10,8 +10,10 @@ import { type Figure, meets, ratioOf, table } from './figures.ts'
 import { firstFrameSuite } from './first-frame.ts'
 import { leakSuite } from './leaks.ts'
 import { lifecycleSuite } from './lifecycle.ts'
+import { openingSuite } from './opening.ts'
 import type { Options } from './options.ts'
 import { createSuite, growthSuite, idleSuite, requestSuite } from './scale.ts'
+import { stalledSuite } from './stalled.ts'
 import { streamSuite } from './stream.ts'
 
 const suites: Record<string, (options: Options) => Promise<Figure[]>> = {
@@ -19,6 +21,8 @@ const suites: Record<string, (options: Options) => Promise<Figure[]>> = {
   burst: burstSuite,
   'first-frame': firstFrameSuite,
   stream: streamSuite,
+  opening: openingSuite,
+  stalled: stalledSuite,
   requests: requestSuite,
   creates: createSuite,
   idle: idleSuite,
