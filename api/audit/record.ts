@@ -15,8 +15,14 @@ export interface AuditEntry {
   detail?: Record<string, unknown>
 }
 
-export async function recordAudit(sql: Sql, ctx: Pick<Ctx, 'actor' | 'address' | 'requestId'>, entry: AuditEntry): Promise<void> {
-  await sql.insert(audit).values({
+type Recorder = Pick<Ctx, 'actor' | 'address' | 'requestId'>
+
+export async function recordAudit(sql: Sql, ctx: Recorder, entry: AuditEntry): Promise<void> {
+  await sql.insert(audit).values(auditRow(ctx, entry))
+}
+
+export function auditRow(ctx: Recorder, entry: AuditEntry) {
+  return {
     id: newId('aud'),
     project_id: entry.project,
     ...who(ctx.actor),
@@ -26,7 +32,7 @@ export async function recordAudit(sql: Sql, ctx: Pick<Ctx, 'actor' | 'address' |
     address: ctx.address || null,
     request_id: ctx.requestId,
     detail: entry.detail ?? {},
-  })
+  }
 }
 
 function who(actor: Actor): { actor_kind: string; actor: string; token_id: string | null } {

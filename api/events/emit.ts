@@ -14,11 +14,15 @@ export interface NewEvent {
 }
 
 export async function emitEvent(sql: Sql, event: NewEvent): Promise<void> {
-  await sql.insert(events).values({
+  await sql.insert(events).values(eventRow(event))
+}
+
+export function eventRow(event: NewEvent) {
+  return {
     id: newId('evt'),
     project_id: event.project,
     session_id: event.session ?? null,
     type: event.type,
     data: event.data,
-  })
+  }
 }

@@ -1,10 +1,11 @@
 /**
- * Taking a warm session, in the transaction of the create: one statement finds one that fits, removes it from its pool (nobody else can
- * find it again) and takes its cluster's next number. Of racers, each gets another one or none: locked ones are passed over.
+ * Taking warm sessions, in the transaction of the creates: one statement finds those that fit and removes them from their pools (nobody else can
+ * find them again). Of racers, each gets others or none: locked ones are passed over.
  */
 import { sql } from 'drizzle-orm'
-import type { Db, Tx } from '#db/client.ts'
+import type { Db, Sql, Tx } from '#db/client.ts'
 import type { warm_sessions } from '#db/schema.ts'
+import { together } from '#db/together.ts'
 import { linkTiming } from '#protocol/link-messages.ts'
 import type { SessionSpec } from '#protocol/session-spec.ts'
 import { canComeWarm, fitOf } from './fit.ts'
@@ -15,8 +16,6 @@ export interface Claimed {
   cluster: string
   /** It runs; false: it is on its way up, which is still sooner than one that was not begun. */
   ready: boolean
-  /** The cluster's number of this change. */
-  seq: number
   versions: Record<string, string>
   notes: string[]
   pod: (typeof warm_sessions.$inferSelect)['pod']
@@ -30,11 +29,10 @@ export interface ClaimWish {
 }
 
 /**
- * null: none that fits is there. Handed out as running is only one that its agent has reported so on the link it has now; where there is none,
- * one that is starting just now.
+ * At most `count` of those that fit, the best first. Handed out as running are only those that their agent has reported so on the link it has
+ * now; where there are none, such as are starting just now. Their clusters are not locked by this: the caller does so next.
  */
-export async function claimWarm(tx: Tx, { project, spec, placement }: ClaimWish): Promise<Claimed | null> {
-  if (!canComeWarm(spec)) return null
+export async function claimWarm(tx: Tx, { project, spec, placement }: ClaimWish, count: number): Promise<Claimed[]> {
   const env = JSON.stringify(spec.env)
   const { width, height } = spec.display
   const rows = await tx.execute<{ [K in keyof Claimed]: Claimed[K] }>(sql`
@@ -53,20 +51,46 @@ export async function claimWarm(tx: Tx, { project, spec, placement }: ClaimWish)
         and (${spec.kind} = 'browser' or w.spec -> 'env' = ${env}::jsonb)
       order by w.status = 'ready' desc, (w.spec -> 'env' = ${env}::jsonb) desc,
         (w.spec -> 'display' = ${JSON.stringify({ width, height })}::jsonb) desc, w.ready_at, w.id
-      limit 1 for update of w skip locked),
-    taken as (delete from warm_sessions w using best where w.id = best.id returning w.*),
-    told as (update clusters c set seq = c.seq + 1 from taken where c.id = taken.cluster_id returning c.seq)
-    select taken.id, taken.pool_id as pool, taken.cluster_id as cluster, taken.status = 'ready' as ready, told.seq::float8 as seq, taken.versions, taken.notes, taken.pod
-    from taken, told`)
-  return rows[0] ?? null
+      limit ${count} for update of w skip locked),
+    taken as (delete from warm_sessions w using best where w.id = best.id returning w.*)
+    select id, pool_id as pool, cluster_id as cluster, status = 'ready' as ready, versions, notes, pod from taken order by ready desc, ready_at, id`)
+  return [...rows]
+}
+
+/** What warm ones there are, whoever may have them: most creates then know that they need not look. */
+export async function fitsThatAreWarm(db: Sql): Promise<Set<string>> {
+  const rows = await db.execute<{ fit: string }>(
+    sql`select distinct fit from warm_sessions where desired = 'running' and status in ('ready', 'starting')`,
+  )
+  return new Set(rows.map(({ fit }) => fit))
 }
 
 /** For the hit rate, and so that a pool knows it is wanted. Beside the create, not in it: nobody waits for a counter. */
 export async function countAsked(db: Db, spec: SessionSpec, claimed: Claimed | null): Promise<void> {
-  if (claimed?.ready) {
-    await db.execute(sql`update pools set hits = hits + 1, last_asked_at = clock_timestamp() where id = ${claimed.pool}`)
-  } else if (canComeWarm(spec)) {
-    await db.execute(sql`update pools set misses = misses + 1, last_asked_at = clock_timestamp()
-      where id = (select id from pools where fit = ${fitOf(spec)} order by id limit 1)`)
-  }
+  if (claimed?.ready ? claimed.pool !== null : canComeWarm(spec))
+    await count(db, claimed?.ready ? { hit: claimed.pool! } : { miss: fitOf(spec) })
+}
+
+const count = together<{ hit: string } | { miss: string }, void>({
+  ...{ atOnce: 1, most: 100 },
+  async work(db, asked) {
+    const hits = tally(asked.flatMap(each => ('hit' in each ? [each.hit] : [])))
+    const misses = tally(asked.flatMap(each => ('miss' in each ? [each.miss] : [])))
+    if (hits)
+      await db.execute(sql`
+        update pools set hits = hits + t.n::int, last_asked_at = clock_timestamp()
+        from jsonb_each_text(${hits}::jsonb) t(key, n) where id = t.key`)
+    if (misses)
+      await db.execute(sql`
+        update pools set misses = misses + t.n::int, last_asked_at = clock_timestamp() from jsonb_each_text(${misses}::jsonb) t(key, n)
+        where id = (select id from pools where fit = t.key order by id limit 1)`)
+    return asked.map(() => ({ value: undefined }))
+  },
+})
+
+/** How often each word occurs, as JSON; null: none at all. */
+function tally(words: readonly string[]): string | null {
+  const counts = new Map<string, number>()
+  for (const word of words) counts.set(word, (counts.get(word) ?? 0) + 1)
+  return counts.size === 0 ? null : JSON.stringify(Object.fromEntries(counts))
 }

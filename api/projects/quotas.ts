@@ -2,9 +2,10 @@
  * Takes quota in the transaction that uses it. The project's row is locked first, then what lives is counted: there is no counter that
  * could drift, and of any number of racers only as many get through as there is room for. What ends stops counting by itself.
  */
-import { type AnyColumn, and, eq, inArray, isNull, sql } from 'drizzle-orm'
+import { and, inArray, isNull, sql } from 'drizzle-orm'
 import type { Sql, Tx } from '#db/client.ts'
-import { grants, jobs, projects, type Quotas, sessions, type TokenLimits, volumes } from '#db/schema.ts'
+import { grants, type Quotas, type TokenLimits } from '#db/schema.ts'
+import { textArray } from '#db/together.ts'
 import { notFound, Problem } from '../problem.ts'
 import { bytesQuantity, cpuQuantity } from '../templates/quantity.ts'
 
@@ -18,7 +19,7 @@ export interface Usage {
 }
 
 /** Statuses that hold what they took, `stopping` and what an offline cluster may still run included. */
-const holding = ['queued', 'starting', 'running', 'stopping'] as const
+const holding = sql.raw(`'queued', 'starting', 'running', 'stopping'`)
 
 const limits = [
   ['sessions', 'max_sessions', 'max_sessions', String],
@@ -36,40 +37,81 @@ export interface Taker {
 
 /** Refuses with 403 `quota_exceeded`, saying which; otherwise the caller writes what it took before it commits. */
 export async function takeQuota(tx: Tx, project: string, want: Partial<Usage>, who?: Taker): Promise<void> {
-  // Sent together, done in this order: what is counted is counted under the lock.
+  const room = await lockRoom(tx, project)
+  await room.take(want, who)
+}
+
+/** Locks the project until the transaction ends. Sent together, done in this order: what is counted is counted under the lock. */
+export async function lockRoom(tx: Tx, project: string): Promise<Room> {
   const [[row], used] = await Promise.all([
-    tx.select({ quotas: projects.quotas }).from(projects).where(eq(projects.id, project)).for('update').execute(),
+    tx.execute<{ quotas: Quotas }>(sql`select quotas from projects where id = ${project} for update`),
     usageOf(tx, project),
   ])
   if (!row) throw notFound('project')
-  for (const [what, limit, word, show] of limits) {
-    const max = row.quotas[limit]
-    const wanted = want[what] ?? 0
-    if (max === null || max === undefined || wanted === 0) continue
-    if (used[what] + wanted > max) {
-      throw new Problem(
-        'quota_exceeded',
-        `${word}: ${show(used[what])} of ${show(max)} in use, ${show(wanted)} more wanted. End a session, or ask for a larger quota.`,
-        { errors: [{ pointer: word, detail: `used ${show(used[what])}, limit ${show(max)}, wanted ${show(wanted)}` }] },
-      )
-    }
-  }
-  if (who && want.sessions) await takeOwnShare(tx, project, row.quotas, who)
+  return new Room(tx, project, row.quotas, used)
 }
 
-/** Under the project's lock, so exact as well. */
-async function takeOwnShare(tx: Tx, project: string, quotas: Quotas, { user, token, limits }: Taker): Promise<void> {
-  const [perUser, perToken] = [quotas.max_sessions_per_user ?? null, limits.max_sessions ?? null]
-  if (perUser === null && perToken === null) return
-  const [used] = await tx
-    .select({
-      user: sql<number>`count(*) filter (where ${sessions.user_id} = ${user})::int`,
-      token: sql<number>`count(*) filter (where ${sessions.created_by} = ${token})::int`,
-    })
-    .from(sessions)
-    .where(and(eq(sessions.project_id, project), inArray(sessions.status, [...holding])))
-  if (perUser !== null && used!.user >= perUser) throw exceeded('max_sessions_per_user', used!.user, perUser)
-  if (perToken !== null && used!.token >= perToken) throw exceeded('token max_sessions', used!.token, perToken)
+/** What a locked project has left; several may take from it one after the other, in one transaction. */
+export class Room {
+  private readonly tx: Tx
+  private readonly project: string
+  private readonly quotas: Quotas
+  private readonly used: Usage
+  private holders: { user: string; token: string }[] | null = null
+
+  constructor(tx: Tx, project: string, quotas: Quotas, used: Usage) {
+    this.tx = tx
+    this.project = project
+    this.quotas = quotas
+    this.used = used
+  }
+
+  /** Takes all of it or, refusing, nothing. */
+  async take(want: Partial<Usage>, who?: Taker): Promise<void> {
+    for (const [what, limit, word, show] of limits) {
+      const max = this.quotas[limit]
+      const wanted = want[what] ?? 0
+      const used = this.used[what]
+      if (max === null || max === undefined || wanted === 0) continue
+      if (used + wanted > max) {
+        throw new Problem(
+          'quota_exceeded',
+          `${word}: ${show(used)} of ${show(max)} in use, ${show(wanted)} more wanted. End a session, or ask for a larger quota.`,
+          { errors: [{ pointer: word, detail: `used ${show(used)}, limit ${show(max)}, wanted ${show(wanted)}` }] },
+        )
+      }
+    }
+    if (who && want.sessions) await this.takeOwnShare(who)
+    for (const [what, amount] of Object.entries(want)) this.used[what as keyof Usage] += amount
+  }
+
+  /** What was taken before, by one who could not go on. */
+  giveBack(want: Partial<Usage>, who: Taker): void {
+    for (const [what, amount] of Object.entries(want)) this.used[what as keyof Usage] -= amount
+    const at = this.holders?.findLastIndex(({ user, token }) => user === who.user && token === who.token) ?? -1
+    if (at >= 0) this.holders!.splice(at, 1)
+  }
+
+  /** Who holds is asked for only where somebody's own share is limited. */
+  private async takeOwnShare({ user, token, limits }: Taker): Promise<void> {
+    const [perUser, perToken] = [this.quotas.max_sessions_per_user ?? null, limits.max_sessions ?? null]
+    if (perUser !== null || perToken !== null) {
+      this.holders ??= await holdersOf(this.tx, this.project)
+      const byUser = this.holders.filter(each => each.user === user).length
+      const byToken = this.holders.filter(each => each.token === token).length
+      if (perUser !== null && byUser >= perUser) throw exceeded('max_sessions_per_user', byUser, perUser)
+      if (perToken !== null && byToken >= perToken) throw exceeded('token max_sessions', byToken, perToken)
+    }
+    this.holders?.push({ user, token })
+  }
+}
+
+/** User and token of each living session. */
+async function holdersOf(tx: Tx, project: string): Promise<{ user: string; token: string }[]> {
+  return [
+    ...(await tx.execute<{ user: string; token: string }>(sql`
+      select user_id as "user", created_by as token from sessions where project_id = ${project} and status in (${holding})`)),
+  ]
 }
 
 export function exceeded(word: string, used: number, max: number): Problem {
@@ -82,49 +124,29 @@ export async function usageOf(db: Sql, project: string): Promise<Usage> {
   return (await usageOfAll(db, [project])).get(project)!
 }
 
-/** Also projects that use nothing are in the map. Three statements, sent together. */
+/**
+ * Also projects that use nothing are in the map. Jobs hold theirs while a cluster has them, waiting ones hold nothing; volumes hold their size
+ * whether somebody uses them or not.
+ */
 export async function usageOfAll(db: Sql, ids: readonly string[]): Promise<Map<string, Usage>> {
   const usage = new Map<string, Usage>(
     ids.map(id => [id, { sessions: 0, cpu_millis: 0, memory_bytes: 0, storage_bytes: 0, jobs: 0 }]),
   )
   if (ids.length === 0) return usage
-  const sum = (column: AnyColumn) => sql`coalesce(sum(${column}), 0)`.mapWith(Number)
-  const count = sql`count(*)`.mapWith(Number)
-  const [living, working, kept] = await Promise.all([
-    db
-      .select({
-        project: sessions.project_id,
-        sessions: count,
-        cpu_millis: sum(sessions.cpu_millis),
-        memory_bytes: sum(sessions.memory_bytes),
-        storage_bytes: sum(sessions.storage_bytes),
-      })
-      .from(sessions)
-      .where(and(inArray(sessions.project_id, [...ids]), inArray(sessions.status, [...holding])))
-      .groupBy(sessions.project_id),
-    // Jobs hold theirs while a cluster has them; waiting ones hold nothing.
-    db
-      .select({
-        project: jobs.project_id,
-        jobs: count,
-        cpu_millis: sum(jobs.cpu_millis),
-        memory_bytes: sum(jobs.memory_bytes),
-      })
-      .from(jobs)
-      .where(
-        and(inArray(jobs.project_id, [...ids]), inArray(jobs.status, ['queued', 'running']), sql`${jobs.cluster_id} is not null`),
-      )
-      .groupBy(jobs.project_id),
-    // Volumes hold their size whether somebody uses them or not.
-    db
-      .select({ project: volumes.project_id, storage_bytes: sum(volumes.size_bytes) })
-      .from(volumes)
-      .where(and(inArray(volumes.project_id, [...ids]), eq(volumes.desired, 'present')))
-      .groupBy(volumes.project_id),
-  ])
-  for (const { project, ...used } of [...living, ...working, ...kept]) {
-    const all = usage.get(project)!
-    for (const [what, amount] of Object.entries(used)) all[what as keyof Usage] += amount
+  const all = textArray(ids)
+  const rows = await db.execute<{ [K in 'project' | keyof Usage]: K extends 'project' ? string : number }>(sql`
+    select project_id as project, count(*)::float8 as sessions, sum(cpu_millis)::float8 as cpu_millis,
+      sum(memory_bytes)::float8 as memory_bytes, sum(storage_bytes)::float8 as storage_bytes, 0::float8 as jobs
+    from sessions where project_id = any(${all}::text[]) and status in (${holding}) group by project_id
+    union all
+    select project_id, 0, sum(cpu_millis), sum(memory_bytes), 0, count(*)
+    from jobs where project_id = any(${all}::text[]) and status in ('queued', 'running') and cluster_id is not null group by project_id
+    union all
+    select project_id, 0, 0, 0, coalesce(sum(size_bytes), 0), 0
+    from volumes where project_id = any(${all}::text[]) and desired = 'present' group by project_id`)
+  for (const { project, ...used } of rows) {
+    const sum = usage.get(project)!
+    for (const [what, amount] of Object.entries(used)) sum[what as keyof Usage] += amount
   }
   return usage
 }

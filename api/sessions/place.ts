@@ -1,17 +1,18 @@
 /**
  * Finds a cluster for a session and puts it there. The choice itself is pure (clusters/placement.ts); here it is made true under races: the
- * chosen cluster's row is locked (by taking its next number) and its room counted again before the session is written there.
+ * chosen cluster's row is locked (by taking its next numbers) and its room counted again before the session is written there.
  */
 import { and, asc, eq, isNull, or, sql } from 'drizzle-orm'
 import type { Sql, Tx } from '#db/client.ts'
+import { kept } from '#db/kept.ts'
 import { clusters, sessions, volumes } from '#db/schema.ts'
+import { textArray } from '#db/together.ts'
 import type { SessionSpec } from '#protocol/session-spec.ts'
 import { type Candidate, couldServe, type PlacementRequest, place } from '../clusters/placement.ts'
 import type { Ctx } from '../context.ts'
 import { emitEvent } from '../events/emit.ts'
 import { giveWay } from '../pools/retire.ts'
 import { bindVolume } from '../volumes/service.ts'
-import { takeSeq } from './desired.ts'
 import { clusterOnline, sessionForEvent } from './read.ts'
 
 const liveHere = sql<number>`(select count(*)::int from sessions s where s.cluster_id = ${clusters}.id
@@ -20,25 +21,29 @@ const liveHere = sql<number>`(select count(*)::int from sessions s where s.clust
 const warmHere = sql<number>`(select count(*)::int from warm_sessions w where w.cluster_id = ${clusters}.id and w.desired = 'running')`
 
 /** What was asked of placement, as the row keeps it. */
-type Wish = { cluster?: string; selector?: Record<string, string>; only?: string[] }
+export type Wish = { cluster?: string; selector?: Record<string, string>; only?: string[] }
 
-/** Whether others of the project wait for the same already; a newcomer goes behind them. */
-const othersWait = (project: string, wish: Wish) => sql<boolean>`exists (select 1 from sessions q where q.status = 'queued'
-  and q.desired = 'running' and q.project_id = ${project} and q.placement = ${JSON.stringify(wish)}::jsonb)`
+/** Those of the wishes (as JSON) for which others of the project wait already; a newcomer goes behind them. */
+export async function wishesWaiting(db: Sql, project: string, wishes: readonly string[]): Promise<Set<string>> {
+  const rows = await db.execute<{ wish: string }>(sql`
+    select wish from unnest(${textArray(wishes)}::text[]) wish where exists (select 1 from sessions q where q.status = 'queued'
+      and q.desired = 'running' and q.project_id = ${project} and q.placement = wish::jsonb)`)
+  return new Set(rows.map(({ wish }) => wish))
+}
+
+const candidatesOf = kept(db =>
+  db
+    .select({ cluster: clusters, online: clusterOnline, sessions: liveHere })
+    .from(clusters)
+    .where(or(isNull(clusters.project_id), eq(clusters.project_id, sql.placeholder('project'))))
+    .orderBy(asc(clusters.id))
+    .prepare('candidates'),
+)
 
 /** Clusters that the project may use, with what they hold now. */
-async function candidates(db: Sql, project: string, line: Line): Promise<Candidate[]> {
-  const rows = await db
-    .select({
-      cluster: clusters,
-      online: clusterOnline,
-      sessions: liveHere,
-      behind: 'behind' in line ? othersWait(project, line.behind) : sql<boolean>`false`,
-    })
-    .from(clusters)
-    .where(or(isNull(clusters.project_id), eq(clusters.project_id, project)))
-    .orderBy(asc(clusters.id))
-  return rows.map(({ cluster, online, sessions, behind }) => ({
+export async function candidates(db: Sql, project: string): Promise<Candidate[]> {
+  const rows = await candidatesOf(db).execute({ project })
+  return rows.map(({ cluster, online, sessions }) => ({
     id: cluster.id,
     name: cluster.name,
     labels: cluster.labels,
@@ -46,7 +51,6 @@ async function candidates(db: Sql, project: string, line: Line): Promise<Candida
     online: online === true,
     capabilities: cluster.capabilities,
     sessions,
-    promised: 'behind' in line ? behind : line.promised.has(cluster.id),
   }))
 }
 
@@ -79,30 +83,61 @@ export function phaseNow(...phases: string[]) {
 /** `waitsFor`: the clusters whose room would do. */
 export type Placed = { cluster: string; seq: number } | { queued: string; waitsFor: string[] } | { never: string }
 
-/** Where whoever asks stands: a newcomer behind all who wait for the same, one who waits behind those that were looked at before. */
-export type Line = { behind: Wish } | { promised: ReadonlySet<string> }
-
-/** Locks the chosen cluster; a lost race looks again, a few times, then waits in the queue. */
-export async function claimCluster(tx: Tx, project: string, request: PlacementRequest, line: Line): Promise<Placed> {
+/**
+ * Locks the chosen cluster; a lost race looks again, a few times, then waits in the queue. `promised`: whoever asks stands behind others who wait
+ * for these.
+ */
+async function claimCluster(tx: Tx, project: string, request: PlacementRequest, promised: ReadonlySet<string>): Promise<Placed> {
   let waitsFor: string[] = []
   for (let attempt = 0; attempt < 3; attempt++) {
-    const known = await candidates(tx, project, line)
+    const known = (await candidates(tx, project)).map(each => ({ ...each, promised: promised.has(each.id) }))
     const choice = place(known, request)
     if ('never' in choice) return choice
     waitsFor = couldServe(known, request)
     if ('queue' in choice) return { queued: choice.queue, waitsFor }
-    const seq = await takeSeq(tx, choice.cluster)
-    const [here] = await tx
-      .select({ sessions: liveHere, warm: warmHere, capabilities: clusters.capabilities, scheduling: clusters.scheduling })
-      .from(clusters)
-      .where(eq(clusters.id, choice.cluster))
-    const room = here?.capabilities?.capacity.sessions ?? 0
-    if (here && here.scheduling === 'open' && here.sessions < room) {
-      await giveWay(tx, choice.cluster, here.sessions + 1 + here.warm - room)
-      return { cluster: choice.cluster, seq }
-    }
+    const [held] = await holdClusters(tx, new Map([[choice.cluster, { cold: 1, warm: 0 }]]))
+    if (held && held.room > 0) return { cluster: choice.cluster, seq: held.seq }
   }
-  return { queued: 'Every cluster that could serve it is full.', waitsFor }
+  return { queued: everyClusterFull, waitsFor }
+}
+
+export const everyClusterFull = 'Every cluster that could serve it is full.'
+
+/** A cluster whose row is locked until the transaction ends. */
+export interface Held {
+  id: string
+  /** The first of the numbers taken for its changes. */
+  seq: number
+  /** How many of the `cold` have room there; warm ones that stood in their way are told to go. */
+  room: number
+}
+
+/** Locks clusters, in the order in which everybody does, takes a number for each change, and counts their room again: now it is true. */
+export async function holdClusters(tx: Tx, changes: ReadonlyMap<string, { cold: number; warm: number }>): Promise<Held[]> {
+  const ids = [...changes.keys()].sort()
+  // Sent together, done in this order.
+  const locked = ids.map(id => {
+    const { cold, warm } = changes.get(id)!
+    return tx.execute<{ id: string; seq: number; capabilities: Candidate['capabilities']; scheduling: string }>(sql`
+      update clusters set seq = seq + ${cold + warm}::int where id = ${id}
+      returning id, (seq - ${cold + warm}::int + 1)::float8 as seq, capabilities, scheduling`)
+  })
+  const counted = tx
+    .select({ id: clusters.id, sessions: liveHere, warm: warmHere })
+    .from(clusters)
+    .where(sql`${clusters.id} = any(${textArray(ids)}::text[])`)
+  const [rows, counts] = await Promise.all([Promise.all(locked), counted.execute()])
+  const held: Held[] = []
+  for (const [row] of rows) {
+    const here = row && counts.find(({ id }) => id === row.id)
+    if (!here) continue
+    const { cold } = changes.get(row.id)!
+    const capacity = row.scheduling === 'open' ? (row.capabilities?.capacity.sessions ?? 0) : 0
+    const room = Math.max(0, Math.min(cold, capacity - here.sessions))
+    if (room > 0) await giveWay(tx, row.id, here.sessions + room + here.warm - capacity)
+    held.push({ id: row.id, seq: row.seq, room })
+  }
+  return held
 }
 
 /**
@@ -132,7 +167,7 @@ export async function placeQueued(ctx: Pick<Ctx, 'db' | 'origin'>, limit = 20): 
         tx,
         row.project_id,
         placementRequest(row.spec, row.placement, await volumeAt(tx, row.volume_id)),
-        { promised },
+        promised,
       )
       if (!('cluster' in placed)) {
         if ('queued' in placed) for (const each of placed.waitsFor) promised.add(each)

@@ -1,9 +1,9 @@
 /** Reading sessions: always behind the project wall, never a deleted one. */
 import { and, desc, eq, inArray, ne, type SQL, sql } from 'drizzle-orm'
 import type { Sql } from '#db/client.ts'
-import { gathered, textArray } from '#db/gathered.ts'
 import { kept } from '#db/kept.ts'
 import { clusters, type SessionStatus, sessions } from '#db/schema.ts'
+import { gathered, textArray } from '#db/together.ts'
 import { linkTiming } from '#protocol/link-messages.ts'
 import { type Ctx, projectWall } from '../context.ts'
 import { afterCursor, type PageQuery, page } from '../paging.ts'

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { settings, templates } from '#db/schema.ts'
 import { type ApiFixture, apiFixture, type Minted } from '../testing/api-fixture.ts'
 import { loadBuiltinTemplates } from './builtin.ts'
-import { findTemplate } from './service.ts'
+import { templatesFor } from './service.ts'
 
 let api: ApiFixture
 let ann: Minted
@@ -112,8 +112,8 @@ describe('own templates', () => {
       expect((await api.call(method, '/v1/templates/secret', { token: eve })).status).toBe(404)
     }
     expect((await api.call('PUT', '/v1/templates/secret', { token: eve, body: { name: 'x', kind: 'desktop' } })).status).toBe(404)
-    expect(await findTemplate(api.ctx(eve, []), 'secret')).toBeNull()
-    expect(await findTemplate(api.ctx(ann, []), 'secret')).toMatchObject({ id: 'secret', body: { kind: 'desktop' } })
+    expect((await templatesFor(api.db, eve.project, ['secret'])).size).toBe(0)
+    expect((await templatesFor(api.db, ann.project, ['secret'])).get('secret')).toMatchObject({ kind: 'desktop' })
     expect((await api.call('DELETE', '/v1/templates/chromium', { token: eve })).status).toBe(403)
     expect((await api.call('PUT', '/v1/templates/chromium', { token: eve, body: { name: 'x', kind: 'desktop' } })).status).toBe(
       403,
@@ -128,7 +128,8 @@ describe('own templates', () => {
     await post({ id: 'firefox', name: 'Our Firefox', kind: 'browser', browser: 'firefox', start_url: 'https://ours.example/' })
     expect((await api.call('GET', '/v1/templates/firefox', { token: ann })).body.name).toBe('Our Firefox')
     expect((await api.call('GET', '/v1/templates/firefox', { token: api.admin })).body.name).toBe('Firefox')
-    expect((await findTemplate(api.ctx(api.admin, ['admin']), 'firefox'))?.body.start_url).toBeUndefined()
+    expect((await templatesFor(api.db, api.admin.project, ['firefox'])).get('firefox')?.start_url).toBeUndefined()
+    expect((await templatesFor(api.db, ann.project, ['firefox'])).get('firefox')?.start_url).toBe('https://ours.example/')
     await api.call('DELETE', '/v1/templates/firefox', { token: ann })
     const shared = await api.db
       .select()

@@ -3,8 +3,8 @@ import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { testDatabase } from '../tests/database.ts'
 import { type OpenDatabase, openDatabase, type Sql } from './client.ts'
-import { gathered, textArray } from './gathered.ts'
 import { projects } from './schema.ts'
+import { gathered, textArray } from './together.ts'
 
 let open: OpenDatabase
 let drop: () => Promise<void>

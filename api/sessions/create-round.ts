@@ -1,0 +1,302 @@
+/**
+ * Creates of one project in one transaction: what they need to know is asked in one round trip under the project's lock, then each in its turn
+ * takes quota and finds its place, then all that came through are written by one statement with their audit and events. Who is refused has
+ * taken nothing, so for everybody it is as if they had come one after the other. Locks: volume, project, clusters in their order.
+ */
+import { getTableColumns, sql } from 'drizzle-orm'
+import type { Tx } from '#db/client.ts'
+import { sessions, type volumes } from '#db/schema.ts'
+import type { Outcome } from '#db/together.ts'
+import type { SessionSpec } from '#protocol/session-spec.ts'
+import { auditRow } from '../audit/record.ts'
+import { type Candidate, type PlacementRequest, place } from '../clusters/placement.ts'
+import type { Ctx, TokenActor } from '../context.ts'
+import { eventRow } from '../events/emit.ts'
+import { newId } from '../ids.ts'
+import { type Claimed, claimWarm, fitsThatAreWarm } from '../pools/claim.ts'
+import { canComeWarm, fitOf } from '../pools/fit.ts'
+import { invalid, Problem } from '../problem.ts'
+import { lockRoom, type Room } from '../projects/quotas.ts'
+import { templatesFor } from '../templates/service.ts'
+import { bindVolume, takeVolume } from '../volumes/service.ts'
+import { candidates, everyClusterFull, holdClusters, placementRequest, type Wish, wishesWaiting } from './place.ts'
+import { findSession, viewOf } from './read.ts'
+import type { Session, SessionCreate } from './schema.ts'
+import { type BuiltSpec, buildSpec } from './spec.ts'
+import { type SessionRow, sessionView } from './view.ts'
+
+export interface Asked {
+  ctx: Ctx
+  actor: TokenActor
+  input: SessionCreate
+}
+
+export interface Made {
+  session: Session
+  /** null: it lived already under this name. */
+  fresh: { spec: SessionSpec; warm: Claimed | null } | null
+}
+
+/** The room that was counted is gone, but there is some elsewhere: look again. */
+export class Moved extends Error {}
+
+/** One that has its quota. */
+interface Draft {
+  asked: Asked
+  built: BuiltSpec
+  spec: SessionSpec
+  wish: Wish
+  volume: typeof volumes.$inferSelect | null
+  request: PlacementRequest
+  place: { warm: Claimed } | { cold: string } | { queued: string }
+  seq: number
+}
+
+export async function createRound(tx: Tx, asked: readonly Asked[], { last }: { last: boolean }): Promise<Outcome<Made>[]> {
+  const project = asked[0]!.actor.project
+  const volume = await settled(asked, ({ input, actor }) => (input.volume ? takeVolume(tx, actor, input.volume) : null))
+  const wishes = asked.map(wishOf)
+  // Sent together, done in this order: all is read under the project's lock.
+  const [room, templates, known, waiting, living, warmFits, { now, queued }] = await Promise.all([
+    lockRoom(tx, project),
+    templatesFor(tx, project, [...new Set(asked.map(({ input }) => input.template))]),
+    candidates(tx, project),
+    wishesWaiting(tx, project, [...new Set(wishes.map(wish => JSON.stringify(wish)))]),
+    livingByName(tx, project, asked),
+    fitsThatAreWarm(tx),
+    clockAndQueue(tx),
+  ])
+  const choose = ({ request, wish }: Pick<Draft, 'request' | 'wish'>) => {
+    const promised = waiting.has(JSON.stringify(wish))
+    return place(promised ? known.map(each => ({ ...each, promised })) : known, request)
+  }
+  const drafts = await settled<Asked, Draft | { lives: string }>(asked, async (each, n) => {
+    const { input, actor } = each
+    const body = templates.get(input.template)
+    if (!body) throw invalid('/template', `No such template: ${JSON.stringify(input.template)}. GET /v1/templates lists them.`)
+    const built = buildSpec({ id: input.template, body }, input, { project, user: actor.user })
+    const lives = input.name ? living.get(nameKey(actor.user, input.name)) : undefined
+    if (lives) return { lives }
+    const home = volume[n]!
+    if ('error' in home) throw home.error
+    const spec = home.value ? { ...built.spec, volume: volumeSpec(home.value) } : built.spec
+    const wish = wishes[n]!
+    const request = placementRequest(spec, wish, home.value?.cluster_id)
+    await takeShare(room, each, built)
+    const choice = choose({ request, wish })
+    if ('never' in choice) {
+      giveShare(room, each, built)
+      throw new Problem('conflict', choice.never)
+    }
+    return { asked: each, built, spec, wish, volume: home.value, request, place: { queued: '' }, seq: 0 }
+  })
+  const fresh = drafts.flatMap(each => ('value' in each && !('lives' in each.value) ? [each.value] : []))
+  await claimEach(tx, project, fresh, warmFits)
+  for (const draft of fresh) if (!('warm' in draft.place)) draft.place = placeCold(draft)
+  await hold()
+
+  function placeCold(draft: Draft): Draft['place'] {
+    const choice = choose(draft)
+    if ('cluster' in choice) {
+      const candidate = known.find(({ id }) => id === choice.cluster)!
+      candidate.sessions++
+      return { cold: choice.cluster }
+    }
+    waiting.add(JSON.stringify(draft.wish))
+    return { queued: 'queue' in choice ? choice.queue : everyClusterFull }
+  }
+
+  /** Locks the clusters that got something; who finds no room there any more waits, or all look again. */
+  async function hold(): Promise<void> {
+    const changes = new Map<string, { cold: number; warm: number }>()
+    for (const { place } of fresh) {
+      if ('queued' in place) continue
+      const id = 'warm' in place ? place.warm.cluster : place.cold
+      const count = changes.get(id) ?? { cold: 0, warm: 0 }
+      count['warm' in place ? 'warm' : 'cold']++
+      changes.set(id, count)
+    }
+    if (changes.size === 0) return
+    const held = new Map((await holdClusters(tx, changes)).map(each => [each.id, each]))
+    for (const draft of fresh) {
+      if ('queued' in draft.place) continue
+      const here = held.get('warm' in draft.place ? draft.place.warm.cluster : draft.place.cold)
+      if ('cold' in draft.place && (!here || here.room-- <= 0)) {
+        const candidate = known.find(each => 'cold' in draft.place && each.id === draft.place.cold)!
+        draft.place = queuedAt(draft, candidate)
+      } else if (here) draft.seq = here.seq++
+    }
+  }
+
+  function queuedAt(draft: Draft, full: Candidate): Draft['place'] {
+    full.sessions = Math.max(full.sessions, full.capabilities?.capacity.sessions ?? 0)
+    const choice = choose(draft)
+    if ('cluster' in choice && !last) throw new Moved()
+    return { queued: 'queue' in choice ? choice.queue : everyClusterFull }
+  }
+
+  // Equal times are told apart by id: who came first has the lesser.
+  const ids = fresh.map(() => newId('ses')).sort()
+  let waits = queued
+  const made = new Map<Asked, Made>()
+  const rows: SessionRow[] = []
+  for (const [n, draft] of fresh.entries()) {
+    const row = rowOf(draft, ids[n]!, now)
+    const position = row.status === 'queued' ? ++waits : null
+    const session = sessionView(row, { online: row.cluster_id !== null, position, origin: draft.asked.ctx.origin })
+    rows.push(row)
+    made.set(draft.asked, { session, fresh: { spec: draft.spec, warm: 'warm' in draft.place ? draft.place.warm : null } })
+    if (draft.volume && row.cluster_id) await bindVolume(tx, draft.volume.id, row.cluster_id)
+  }
+  if (rows.length > 0) await write(tx, rows, made)
+  return settled(asked, async ({ ctx }, n) => {
+    const draft = drafts[n]!
+    if ('error' in draft) throw draft.error
+    if (!('lives' in draft.value)) return made.get(asked[n]!)!
+    return { session: viewOf(await findSession(ctx, draft.value.lives, tx), ctx.origin), fresh: null }
+  })
+}
+
+/** Each item's own refusal is its own; what is no refusal is everybody's. */
+async function settled<I, O>(items: readonly I[], one: (item: I, n: number) => Promise<O> | O): Promise<Outcome<O>[]> {
+  const outcomes: Outcome<O>[] = []
+  for (const [n, item] of items.entries()) {
+    try {
+      outcomes.push({ value: await one(item, n) })
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error
+      outcomes.push({ error })
+    }
+  }
+  return outcomes
+}
+
+function wishOf({ input, actor }: Asked): Wish {
+  return {
+    ...(input.cluster ? { cluster: input.cluster } : {}),
+    ...(input.selector ? { selector: input.selector } : {}),
+    ...(actor.limits?.clusters ? { only: actor.limits.clusters } : {}),
+  }
+}
+
+const takerOf = ({ actor }: Asked) => ({ user: actor.user, token: actor.token, limits: actor.limits ?? {} })
+const takeShare = (room: Room, asked: Asked, built: BuiltSpec) => room.take({ sessions: 1, ...built.takes }, takerOf(asked))
+const giveShare = (room: Room, asked: Asked, built: BuiltSpec) => room.giveBack({ sessions: 1, ...built.takes }, takerOf(asked))
+
+/** The equal ones ask for theirs in one statement. */
+async function claimEach(tx: Tx, project: string, drafts: readonly Draft[], warmFits: ReadonlySet<string>): Promise<void> {
+  const groups = new Map<string, Draft[]>()
+  for (const draft of drafts) {
+    const { spec, wish } = draft
+    const fit = canComeWarm(spec) ? fitOf(spec) : null
+    if (fit === null || !warmFits.has(fit)) continue
+    const key = JSON.stringify([fit, spec.env, spec.display, wish])
+    groups.set(key, [...(groups.get(key) ?? []), draft])
+  }
+  await Promise.all(
+    [...groups.values()].map(async group => {
+      const { spec, wish } = group[0]!
+      const claimed = await claimWarm(tx, { project, spec, placement: wish }, group.length)
+      for (const [n, warm] of claimed.entries()) group[n]!.place = { warm }
+    }),
+  )
+}
+
+async function clockAndQueue(tx: Tx): Promise<{ now: number; queued: number }> {
+  const [row] = await tx.execute<{ now: number; queued: number }>(sql`
+    select (extract(epoch from clock_timestamp()) * 1000)::float8 as now,
+      (select count(*)::int from sessions where status = 'queued' and desired = 'running') as queued`)
+  return row!
+}
+
+const nameKey = (user: string, name: string) => JSON.stringify([user, name])
+
+async function livingByName(tx: Tx, project: string, asked: readonly Asked[]): Promise<Map<string, string>> {
+  const names = asked.flatMap(({ actor, input }) => (input.name ? [{ user: actor.user, name: input.name }] : []))
+  if (names.length === 0) return new Map()
+  const rows = await tx.execute<{ id: string; user: string; name: string }>(sql`
+    select s.id, s.user_id as "user", s.name from jsonb_to_recordset(${JSON.stringify(names)}::jsonb) as w("user" text, name text)
+    join sessions s on s.project_id = ${project} and s.user_id = w."user" and s.name = w.name
+    where s.desired <> 'deleted' and s.status in ('queued', 'starting', 'running', 'stopping')`)
+  return new Map(rows.map(({ id, user, name }) => [nameKey(user, name), id]))
+}
+
+function volumeSpec(volume: { id: string; size_bytes: number | null }) {
+  return { id: volume.id, ...(volume.size_bytes === null ? {} : { size_bytes: volume.size_bytes }) }
+}
+
+/** `now`: the database's clock, epoch ms. */
+function rowOf({ asked, built, spec, wish, volume, place, seq }: Draft, freshId: string, now: number): SessionRow {
+  const { actor, input } = asked
+  const at = new Date(now)
+  const warm = 'warm' in place ? place.warm : null
+  const cluster = warm?.cluster ?? ('cold' in place ? place.cold : null)
+  const phases = warm ? ['claimed', ...(warm.ready ? ['running'] : [])] : [cluster ? 'placed' : 'queued']
+  return {
+    id: warm?.id ?? freshId,
+    project_id: actor.project,
+    user_id: actor.user,
+    created_by: actor.token,
+    name: input.name ?? null,
+    template_id: input.template,
+    cluster_id: cluster,
+    placement: wish,
+    spec,
+    labels: spec.labels,
+    volume_id: volume?.id ?? null,
+    control: 'shared',
+    control_holder: null,
+    resources: built.resources as SessionRow['resources'],
+    ...built.takes,
+    desired: 'running',
+    generation: 1,
+    change_seq: seq,
+    ttl_seconds: built.ttl_seconds,
+    idle_timeout_seconds: built.idle_timeout_seconds,
+    expires_at: built.ttl_seconds === null ? null : new Date(now + built.ttl_seconds * 1000),
+    ending_reason: null,
+    status: warm?.ready ? 'running' : cluster ? 'starting' : 'queued',
+    status_reason: 'queued' in place ? place.queued : null,
+    termination_reason: null,
+    phases: phases.map(phase => ({ phase, at: at.toISOString() })),
+    display: null,
+    // Taking a warm one counts as a touch; its agent has still to apply its late settings.
+    touches: warm ? 1 : 0,
+    settling: warm !== null,
+    observed_generation: warm ? 1 : 0,
+    pool_id: warm?.pool ?? null,
+    versions: warm?.versions ?? {},
+    notes: warm?.notes ?? [],
+    pod: warm?.pod ?? null,
+    last_activity_at: null,
+    created_at: at,
+    started_at: warm?.ready ? at : null,
+    ended_at: null,
+  }
+}
+
+const columns = sql.raw(
+  Object.keys(getTableColumns(sessions))
+    .map(name => `"${name}"`)
+    .join(', '),
+)
+
+/** One statement: either all of it is there, or nothing. */
+async function write(tx: Tx, rows: readonly SessionRow[], made: ReadonlyMap<Asked, Made>): Promise<void> {
+  const told = [...made].map(([{ ctx, actor, input }, { session }]) => ({
+    audit: auditRow(ctx, {
+      ...{ action: 'session.create', target: session.id, project: actor.project, detail: { template: input.template } },
+    }),
+    event: eventRow({ type: 'session.created', project: actor.project, session: session.id, data: { session } }),
+  }))
+  await tx.execute(sql`
+    with made as (
+      insert into sessions (${columns}) select ${columns} from jsonb_populate_recordset(null::sessions, ${JSON.stringify(rows)}::jsonb)
+    ), recorded as (
+      insert into audit (id, project_id, actor_kind, actor, token_id, action, target, outcome, address, request_id, detail)
+      select id, project_id, actor_kind, actor, token_id, action, target, outcome, address, request_id, detail
+      from jsonb_populate_recordset(null::audit, ${JSON.stringify(told.map(({ audit }) => audit))}::jsonb)
+    )
+    insert into events (id, project_id, session_id, type, data) select id, project_id, session_id, type, data
+    from jsonb_populate_recordset(null::events, ${JSON.stringify(told.map(({ event }) => event))}::jsonb)`)
+}
