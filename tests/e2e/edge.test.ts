@@ -13,6 +13,7 @@ import { RfbViewer } from '../../agent/testing/rfb-viewer.ts'
 import { browserProgram } from './browser-program.ts'
 import { type Installation, install } from './installation.ts'
 import { type Colour, share, until } from './pixels.ts'
+import { buildsWhatIsSent } from './sent-build.ts'
 
 const red: Colour = [200, 30, 40]
 const blue: Colour = [20, 40, 210]
@@ -74,6 +75,8 @@ it('create, watch live, drive with Playwright, download 30 MB, delete', async ()
   expect((await porthole.api('DELETE', `/v1/sessions/${session.id}`)).status).toBe(204)
   await until('no process left', async () => porthole.processes(/Xvnc|chromium\/chromium|docker\/host/).length === 0)
 }, 180_000)
+
+it('a folder that is sent is built', ({ skip }) => buildsWhatIsSent(porthole, skip), 300_000)
 
 /** Watches as the dashboard does: a ticket for each connection, and again when it ends. */
 class Watcher {

@@ -1,6 +1,6 @@
 /**
- * Jobs while everything around them is killed: API and agent as real processes, real sandboxes, kill -9 at moments nobody chose. Each job ends once,
- * with its own result, and its log is what it wrote. `PORTHOLE_CHAOS_SECONDS` and `PORTHOLE_CHAOS_JOBS` make it longer.
+ * Jobs while everything around them is killed: API, agent and PostgreSQL as real processes, real sandboxes, kill -9 at moments nobody chose. Each job
+ * ends once, with its own result, and its log is what it wrote. `PORTHOLE_CHAOS_SECONDS` and `PORTHOLE_CHAOS_JOBS` make it longer.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -14,8 +14,9 @@ import { processesOf } from '#agent/runtimes/testing/left-over.ts'
 import { sha256 } from '#api/node/platform.ts'
 import { mintSecret } from '#api/tokens/format.ts'
 import { openDatabase } from '#db/client.ts'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '#db/embedded/postgres.ts'
+import { migrate } from '#db/migrate.ts'
 import { clusters, enrollments } from '#db/schema.ts'
-import { testDatabase } from '../database.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const seconds = Number(process.env.PORTHOLE_CHAOS_SECONDS ?? 20)
@@ -57,11 +58,32 @@ class Phoenix {
   }
 }
 
+/** Its owner starts it again on the same address; what it had said yes to is there. */
+class DatabaseServer {
+  deaths = 0
+  private server: Promise<EmbeddedPostgres>
+  private readonly dataDir = join(folder, 'postgres')
+  constructor() {
+    this.server = this.rise()
+  }
+  url = async () => (await this.server).url
+  async kill(): Promise<void> {
+    const { ended, url } = await this.server
+    this.deaths++
+    process.kill(Number.parseInt(readFileSync(join(this.dataDir, 'cluster', 'postmaster.pid'), 'utf8'), 10), 'SIGKILL')
+    await ended
+    this.server = this.rise()
+    expect(await this.url()).toBe(url)
+  }
+  stop = async () => (await this.server).stop()
+  private rise = () => startEmbeddedPostgres({ dataDir: this.dataDir })
+}
+
 let api: Phoenix
+let postgres: DatabaseServer
 let agent: Phoenix
 let url: string
 let token: string
-let dropDatabase: () => Promise<void>
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
@@ -109,8 +131,9 @@ const over = async (id: string, ms: number): Promise<Job> => {
 
 let database: ReturnType<typeof openDatabase>
 beforeAll(async () => {
-  const { url: databaseUrl, drop } = await testDatabase()
-  dropDatabase = drop
+  postgres = new DatabaseServer()
+  const databaseUrl = await postgres.url()
+  await migrate(databaseUrl)
   const port = await freePort()
   url = `http://127.0.0.1:${port}`
   api = new Phoenix('api/node/main.ts', { PORT: String(port), DATABASE_URL: databaseUrl, DATA_DIR: join(folder, 'api') })
@@ -144,13 +167,13 @@ afterAll(async () => {
   await agent?.stop()
   await api?.stop()
   await database?.close()
-  await dropDatabase?.()
+  await postgres?.stop()
   expect(processesOf(folder)).toEqual([])
   rmSync(folder, { recursive: true, force: true })
 }, 60_000)
 
 test(
-  `${count} jobs, kill -9 of agent and API for ${seconds} s: each ends once, with its result and all of its log`,
+  `${count} jobs, kill -9 of agent, API and PostgreSQL for ${seconds} s: each ends once, with its result and all of its log`,
   async () => {
     const lines = Math.max(20, seconds * 4)
     const program = (n: number) =>
@@ -159,10 +182,11 @@ test(
     const making = Promise.all(
       Array.from({ length: count }, (_, n) => create({ command: program(n), name: `j${n}` }, `job-${n}`)),
     )
-    for (let round = 0; performance.now() < until; round++) {
+    for (let round = 0; round < 6 || performance.now() < until; round++) {
       await delay(1_500 + ((round * 733) % 1_700))
-      if (round % 2 === 0) agent.kill()
-      else api.kill()
+      if (round % 3 === 0) agent.kill()
+      else if (round % 3 === 1) api.kill()
+      else await postgres.kill()
     }
     const made = await making
     expect(new Set(made.map(job => job.id)).size).toBe(count)
@@ -180,7 +204,7 @@ test(
      where type = 'job.updated' and data->'job'->>'status' in ('succeeded', 'failed') group by 1` as never,
     )
     expect(ends.map(({ n }) => n)).toEqual(Array.from({ length: count }, () => 1))
-    expect(Math.min(agent.deaths, api.deaths)).toBeGreaterThanOrEqual(2)
+    expect(Math.min(agent.deaths, api.deaths, postgres.deaths)).toBeGreaterThanOrEqual(2)
   },
   600_000 + seconds * 1000,
 )

@@ -15,6 +15,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { browserProgram } from './browser-program.ts'
 import { type Installation, install } from './installation.ts'
 import { type Colour, share, until } from './pixels.ts'
+import { buildsWhatIsSent } from './sent-build.ts'
 
 const red: Colour = [200, 30, 40]
 const blue: Colour = [20, 40, 210]
@@ -306,6 +307,8 @@ it('any VNC viewer: `porthole forward` carries a local port to the screen', asyn
     await once(command, 'exit')
   }
 }, 60_000)
+
+it('a folder that is sent is built', ({ skip }) => buildsWhatIsSent(porthole, skip), 300_000)
 
 describe('things break', () => {
   it('a killed browser becomes failed with a reason', async () => {
