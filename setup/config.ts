@@ -2,12 +2,18 @@
 import { resolve } from 'node:path'
 import { z } from 'zod'
 
+const count = (least: number, most: number, what: string) =>
+  z.coerce
+    .number({ error: `must be ${what} from ${least} to ${most}` })
+    .int()
+    .min(least)
+    .max(most)
 const Environment = z.object({
-  PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+  PORT: count(0, 65_535, 'a port').default(8080),
   HOST: z.string().default('127.0.0.1'),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// address' }).optional(),
   DATA_DIR: z.string().default('.porthole'),
-  WARM_POOL: z.coerce.number().int().min(0).max(100).optional(),
+  WARM_POOL: count(0, 100, 'a number').optional(),
   PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'must be an http(s) address' }).optional(),
 })
 

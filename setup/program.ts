@@ -1,5 +1,5 @@
 /** What every program of this room does alike: ends on a signal, in the opposite order of its beginnings, and says faults in one line. */
-import { DataDirInUse, holdDataDir } from '#db/embedded/data-dir-lock.ts'
+import { DataDirInUse, DataDirUnusable, holdDataDir } from '#db/embedded/data-dir-lock.ts'
 import { Told } from './config.ts'
 
 export interface Ending {
@@ -31,7 +31,7 @@ export async function runProgram(
     code = await Promise.race([program(say, abort.signal, { add: step => steps.push(step) }), aborted(abort.signal)])
   } catch (error) {
     code = 1
-    if (error instanceof Told || error instanceof DataDirInUse) say(error.message)
+    if (error instanceof Told || error instanceof DataDirInUse || error instanceof DataDirUnusable) say(error.message)
     else if (!abort.signal.aborted) say(error instanceof Error ? (error.stack ?? error.message) : String(error))
   }
   const asked = abort.signal.aborted

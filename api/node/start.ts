@@ -61,7 +61,9 @@ async function assemble(
   const dataDir = resolve(settings.dataDir)
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
   const databaseUrl = settings.databaseUrl ?? (await embedded(dataDir, log, undo))
-  await migrate(databaseUrl)
+  await migrate(databaseUrl).catch((cause: Error) => {
+    throw settings.databaseUrl ? new Error(`The database of DATABASE_URL cannot be used: ${cause.message}`, { cause }) : cause
+  })
   const database = openDatabase(databaseUrl, { max: settings.databasePool, applicationName: 'porthole-api' })
   undo.push(() => database.close())
   const { db } = database

@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, expect, it } from 'vitest'
-import { DataDirInUse, holdDataDir } from './data-dir-lock.ts'
+import { DataDirInUse, DataDirUnusable, holdDataDir } from './data-dir-lock.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'hold-'))
 afterEach(() => rmSync(dir, { recursive: true, force: true }))
@@ -31,4 +31,14 @@ it('names the owner, and is free the moment the owner is killed', async () => {
   // Its child lives on and must not have inherited the lock.
   holdDataDir(dir).release()
   process.kill(Number(line), 'SIGKILL')
+})
+
+it('says in words why a folder cannot be one', () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'hold-')), 'a file')
+  writeFileSync(file, '')
+  for (const place of [file, join(file, 'below')]) {
+    expect(() => holdDataDir(place)).toThrow(DataDirUnusable)
+    expect(() => holdDataDir(place)).toThrow(`${place} cannot be used: there is a file in its place. Choose another DATA_DIR`)
+  }
+  rmSync(join(file, '..'), { recursive: true })
 })

@@ -23,13 +23,37 @@ export class DataDirInUse extends Error {
   }
 }
 
+/** The folder cannot be made or written to; one line for a person. */
+export class DataDirUnusable extends Error {
+  constructor(dir: string, cause: NodeJS.ErrnoException) {
+    super(`${dir} cannot be used: ${whyUnusable(cause)}. Choose another DATA_DIR`, { cause })
+    this.name = 'DataDirUnusable'
+  }
+}
+
+function whyUnusable({ code, message }: NodeJS.ErrnoException): string {
+  if (code === 'EACCES' || code === 'EPERM') return 'this user may not write there'
+  if (code === 'EEXIST' || code === 'ENOTDIR') return 'there is a file in its place'
+  if (code === 'EROFS') return 'it is on a read-only file system'
+  if (code === 'ENOSPC') return 'the disk is full'
+  return message
+}
+
 const busy = 9
 
-/** Throws `DataDirInUse` while another process (or another hold in this one) has `dir`. */
+function openLock(dir: string, file: string): number {
+  try {
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    return openSync(file, 'a+', 0o600)
+  } catch (error) {
+    throw new DataDirUnusable(dir, error as NodeJS.ErrnoException)
+  }
+}
+
+/** Throws `DataDirUnusable`, or `DataDirInUse` while another process (or another hold in this one) has `dir`. */
 export function holdDataDir(dir: string): DataDirHold {
-  mkdirSync(dir, { recursive: true, mode: 0o700 })
   const file = join(dir, 'lock')
-  const fd = openSync(file, 'a+', 0o600)
+  const fd = openLock(dir, file)
   try {
     const locked = spawnSync('flock', ['--nonblock', '--conflict-exit-code', String(busy), '3'], {
       stdio: ['ignore', 'ignore', 'pipe', fd],
