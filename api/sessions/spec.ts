@@ -1,7 +1,7 @@
 /** Template + what the user asked -> the exact spec of generation 1. Pure: the same input gives the same spec. */
 import type { SessionSpec } from '#protocol/session-spec.ts'
 import { invalid, Problem } from '../problem.ts'
-import { cpuMillis, storageBytes } from '../templates/quantity.ts'
+import { askedBytes, cpuMillis } from '../templates/quantity.ts'
 import { overridableFields, type TemplateBody } from '../templates/schema.ts'
 import type { SessionCreate } from './schema.ts'
 
@@ -98,8 +98,8 @@ export function amounts(given: { cpu?: string; memory?: string; storage?: string
   }
   return dropUndefined({
     cpu_millis: read('cpu', cpuMillis),
-    memory_bytes: read('memory', storageBytes),
-    storage_bytes: read('storage', storageBytes),
+    memory_bytes: read('memory', askedBytes),
+    storage_bytes: read('storage', askedBytes),
   })
 }
 

@@ -56,6 +56,13 @@ export function storageBytes(text: string): number {
   return parse(text, 1n, '"2Gi" or "512Mi"')
 }
 
+/** What people ask for. `512m` is half a byte in Kubernetes: whoever writes that means `512Mi`. */
+export function askedBytes(text: string): number {
+  const bytes = storageBytes(text)
+  if (bytes < 1024 ** 2) throw new QuantityError(`${JSON.stringify(text)} is less than 1Mi; 512 mebibytes are "512Mi".`)
+  return bytes
+}
+
 /** The shortest exact way to write it: 2000 -> `2`, 500 -> `500m`. */
 export function cpuQuantity(millis: number): string {
   return millis % 1000 === 0 ? String(millis / 1000) : `${millis}m`

@@ -2,7 +2,7 @@
 import { z } from '@hono/zod-openapi'
 import { browserNames, clipboardPolicies, Display, sessionKinds, startUrlWaits } from '#protocol/session-spec.ts'
 import { pageOf } from '../paging.ts'
-import { cpuMillis, QuantityError, storageBytes } from './quantity.ts'
+import { askedBytes, cpuMillis, storageBytes } from './quantity.ts'
 
 const day = 86_400
 /** Text people read, on one line or several: no other control characters, nothing that turns the direction of writing. */
@@ -15,7 +15,7 @@ export const TemplateId = z
   .openapi({ description: 'A chosen word.', example: 'chromium' })
 
 /** Runs a parser of quantities and turns its words into an issue. */
-function quantity(read: (text: string) => unknown) {
+function quantity(read: (text: string) => number) {
   return z
     .string()
     .max(32)
@@ -28,12 +28,7 @@ function quantity(read: (text: string) => unknown) {
     })
 }
 export const CpuQuantity = quantity(cpuMillis).openapi({ description: 'Kubernetes quantity: `500m`, `2`.', example: '2' })
-/** `512m` is half a byte in Kubernetes: whoever writes that means `512Mi`. */
-function mebibytes(text: string): void {
-  if (storageBytes(text) < 1024 ** 2)
-    throw new QuantityError(`${JSON.stringify(text)} is less than 1Mi; 512 mebibytes are "512Mi".`)
-}
-export const BytesQuantity = quantity(mebibytes).openapi({
+export const BytesQuantity = quantity(askedBytes).openapi({
   description: 'Kubernetes quantity: `512Mi`, `2Gi`.',
   example: '2Gi',
 })

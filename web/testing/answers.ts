@@ -20,6 +20,19 @@ export function list<T>(data: T[]) {
   return { object: 'list', data, has_more: false, next_cursor: null }
 }
 
+/** `limit` and `cursor` as the API takes them. */
+export function pageOf<T>(all: readonly T[], { searchParams }: URL) {
+  const from = Number(searchParams.get('cursor') || 0)
+  const limit = Number(searchParams.get('limit') || 20)
+  const more = all.length > from + limit
+  return {
+    object: 'list',
+    data: all.slice(from, from + limit),
+    has_more: more,
+    next_cursor: more ? String(from + limit) : null,
+  }
+}
+
 export function json(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
 }

@@ -96,6 +96,21 @@ test('a login is kept, tried at once, replaced and forgotten; its password is no
   await row('images.example.com').waitFor({ state: 'detached' })
 })
 
+test('registries, secrets and webhooks are listed to their last one', async () => {
+  const { registries, secrets, webhooks } = builds()
+  for (const kept of [registries, secrets, webhooks] as Map<string, { id: string }>[]) {
+    const [pattern] = [...kept.values()]
+    for (let n = kept.size; n < 101; n++) kept.set(`many_${n}`, { ...pattern!, id: `many_${n}` })
+  }
+  for (const path of ['/registries', '/secrets', '/webhooks']) {
+    await dashboard.open(path)
+    await soon(async () => expect(await page.locator('.table tbody tr').count()).toBe(100))
+    await press('Load more')
+    await soon(async () => expect(await page.locator('.table tbody tr').count()).toBe(101))
+    expect(await page.getByRole('button', { name: 'Load more' }).count()).toBe(0)
+  }
+})
+
 test('a secret goes in over several lines, gets another value, and only its name stays', async () => {
   const value = '-----BEGIN KEY-----\nabc+def/123\n-----END KEY-----'
   await dashboard.open('/secrets')

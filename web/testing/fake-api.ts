@@ -22,7 +22,7 @@ import type {
   Token,
   Volume,
 } from '../src/api/contract.ts'
-import { type Body, empty, image, json, list, problem, readBody } from './answers.ts'
+import { type Body, empty, image, json, list, pageOf, problem, readBody } from './answers.ts'
 import { type BuildsState, fakeBuilds } from './fake-builds.ts'
 import { fakeFiles } from './fake-files.ts'
 import { type FakeJobs, fakeJobs } from './fake-jobs.ts'
@@ -190,9 +190,9 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
     if (kind === 'tokens') return tenants.tokens(request.method ?? 'GET', id, verb, url, body, response)
     if (kind === 'jobs' && id === 'inspect') return builds.inspect(response)
     if (kind === 'pools') return builds.pools(request.method ?? 'GET', id, body, response)
-    if (kind === 'registries') return builds.registries(request.method ?? 'GET', id, verb, body, response)
-    if (kind === 'secrets') return builds.secrets(request.method ?? 'GET', id, body, response)
-    if (kind === 'webhooks') return builds.webhooks(request, id, body, response)
+    if (kind === 'registries') return builds.registries(request.method ?? 'GET', id, verb, url, body, response)
+    if (kind === 'secrets') return builds.secrets(request.method ?? 'GET', id, url, body, response)
+    if (kind === 'webhooks') return builds.webhooks(request, id, url, body, response)
     if (kind === 'jobs') return jobs.answer(request, url, id, verb, body, response)
     if (kind === 'projects') return tenants.projects(request.method ?? 'GET', id, url, body, response)
     if (kind === 'audit') return tenants.audit(url, request.headers.accept ?? '', response)
@@ -219,15 +219,7 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
         .filter(one => !url.searchParams.get('template') || one.template === url.searchParams.get('template'))
         .filter(one => !url.searchParams.get('cluster') || one.cluster === url.searchParams.get('cluster'))
         .sort((a, b) => (a.created_at < b.created_at ? 1 : -1))
-      const from = Number(url.searchParams.get('cursor') ?? 0)
-      const limit = Number(url.searchParams.get('limit') ?? 20)
-      const more = all.length > from + limit
-      return json(response, 200, {
-        object: 'list',
-        data: all.slice(from, from + limit),
-        has_more: more,
-        next_cursor: more ? String(from + limit) : null,
-      })
+      return json(response, 200, pageOf(all, url))
     }
     if (!id && method === 'POST') {
       if (typeof body.start_url === 'string' && /^(file|javascript):/.test(body.start_url)) {

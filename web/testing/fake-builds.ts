@@ -1,7 +1,7 @@
 /** Pools, registries, secrets and webhooks of the puppet API. What goes in as a secret is remembered here and never answered. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Inspection, Pool, Registry, RegistryTest, Secret, Webhook } from '../src/api/contract.ts'
-import { type Body, empty, json, list, problem } from './answers.ts'
+import { type Body, empty, json, list, pageOf, problem } from './answers.ts'
 import { samplePools, sampleRegistries, sampleSecrets, sampleWebhooks } from './sample-builds.ts'
 
 export interface BuildsState {
@@ -78,8 +78,8 @@ export function fakeBuilds(state: BuildsState, nextId: (prefix: string) => strin
     return json(response, id ? 200 : 201, made)
   }
 
-  function registries(method: string, id: string, verb: string, body: Body, response: ServerResponse): unknown {
-    if (!id && method === 'GET') return json(response, 200, list([...state.registries.values()]))
+  function registries(method: string, id: string, verb: string, url: URL, body: Body, response: ServerResponse): unknown {
+    if (!id && method === 'GET') return json(response, 200, pageOf([...state.registries.values()], url))
     if (method === 'DELETE') return remove(state.registries, id, response)
     if (verb === 'test')
       return json(response, 200, { object: 'registry_test', job: 'job_01run', ok: null, detail: '', ...state.trial })
@@ -104,8 +104,8 @@ export function fakeBuilds(state: BuildsState, nextId: (prefix: string) => strin
     return json(response, known ? 200 : 201, made)
   }
 
-  function secrets(method: string, id: string, body: Body, response: ServerResponse): unknown {
-    if (!id && method === 'GET') return json(response, 200, list([...state.secrets.values()]))
+  function secrets(method: string, id: string, url: URL, body: Body, response: ServerResponse): unknown {
+    if (!id && method === 'GET') return json(response, 200, pageOf([...state.secrets.values()], url))
     if (method === 'DELETE') return remove(state.secrets, id, response)
     const name = text(body.name)
     const known = [...state.secrets.values()].find(one => one.name === name)
@@ -122,8 +122,8 @@ export function fakeBuilds(state: BuildsState, nextId: (prefix: string) => strin
     return json(response, known ? 200 : 201, made)
   }
 
-  function webhooks(request: IncomingMessage, id: string, body: Body, response: ServerResponse): unknown {
-    if (!id && request.method === 'GET') return json(response, 200, list([...state.webhooks.values()]))
+  function webhooks(request: IncomingMessage, id: string, url: URL, body: Body, response: ServerResponse): unknown {
+    if (!id && request.method === 'GET') return json(response, 200, pageOf([...state.webhooks.values()], url))
     if (request.method === 'DELETE') return remove(state.webhooks, id, response)
     const known = state.webhooks.get(id)
     if (request.method === 'PATCH' && known) {

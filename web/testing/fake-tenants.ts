@@ -1,7 +1,7 @@
 /** Tokens, projects and the record of the puppet API. */
 import type { ServerResponse } from 'node:http'
 import type { AuditRecord, Project, Token } from '../src/api/contract.ts'
-import { type Body, empty, json, list, problem } from './answers.ts'
+import { type Body, empty, json, list, pageOf, problem } from './answers.ts'
 import type { FakeState } from './fake-api.ts'
 
 const ended = new Set(['revoked', 'expired'])
@@ -79,11 +79,7 @@ export function fakeTenants(state: FakeState, nextId: (prefix: string) => string
       response.writeHead(200, { 'content-type': 'text/csv' })
       return response.end(`created_at,actor,action,target\r\n${all.map(line).reverse().join('')}`)
     }
-    const from = Number(get('cursor') || 0)
-    const limit = Number(get('limit') || 20)
-    const more = all.length > from + limit
-    const page = { object: 'list', data: all.slice(from, from + limit), has_more: more }
-    return json(response, 200, { ...page, next_cursor: more ? String(from + limit) : null })
+    return json(response, 200, pageOf(all, url))
   }
 
   return { tokens, projects, audit }

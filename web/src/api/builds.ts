@@ -19,17 +19,20 @@ import type { Http } from './http.ts'
 export function buildCalls({ json, maybe }: Http) {
   const registry = (id: string, rest = '') => `/v1/registries/${encodeURIComponent(id)}${rest}`
   return {
-    registries: (signal: AbortSignal) => json<List<Registry>>('/v1/registries', { signal }),
+    registries: (cursor: string | null, signal: AbortSignal) =>
+      json<List<Registry>>('/v1/registries', { query: { cursor, limit: 100 }, signal }),
     putRegistry: (body: RegistryCreate) => json<Registry>('/v1/registries', { method: 'POST', body }),
     deleteRegistry: (id: string) => maybe(registry(id), { method: 'DELETE' }),
     testRegistry: (id: string, signal: AbortSignal) =>
       json<RegistryTest>(registry(id, '/test'), { method: 'POST', headers: { prefer: 'wait=45' }, signal }),
 
-    secrets: (signal: AbortSignal) => json<List<Secret>>('/v1/secrets', { signal }),
+    secrets: (cursor: string | null, signal: AbortSignal) =>
+      json<List<Secret>>('/v1/secrets', { query: { cursor, limit: 100 }, signal }),
     putSecret: (body: SecretCreate) => json<Secret>('/v1/secrets', { method: 'POST', body }),
     deleteSecret: (id: string) => maybe(`/v1/secrets/${encodeURIComponent(id)}`, { method: 'DELETE' }),
 
-    webhooks: (signal: AbortSignal) => json<List<Webhook>>('/v1/webhooks', { signal }),
+    webhooks: (cursor: string | null, signal: AbortSignal) =>
+      json<List<Webhook>>('/v1/webhooks', { query: { cursor, limit: 100 }, signal }),
     createWebhook: (body: WebhookCreate) => json<WebhookWithSecret>('/v1/webhooks', { method: 'POST', body }),
     changeWebhook: (id: string, body: WebhookPatch) =>
       json<Webhook>(`/v1/webhooks/${encodeURIComponent(id)}`, { method: 'PATCH', body }),

@@ -181,7 +181,7 @@ function useKept(): { registries: readonly string[]; secrets: readonly string[] 
   const asked = useAsked<{ registries: readonly string[]; secrets: readonly string[] }>(
     { registries: [], secrets: [] },
     async signal => {
-      const [registries, secrets] = await Promise.all([api.registries(signal), api.secrets(signal)])
+      const [registries, secrets] = await Promise.all([api.registries(null, signal), api.secrets(null, signal)])
       return { registries: registries.data.map(one => one.host), secrets: secrets.data.map(one => one.name) }
     },
     'kept',

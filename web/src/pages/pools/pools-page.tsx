@@ -10,12 +10,11 @@ import { duration } from '../../format/time.ts'
 import { useStore } from '../../live/observable.ts'
 import { Button } from '../../parts/button.tsx'
 import { ConfirmDialog } from '../../parts/dialog.tsx'
-import { LoadMore } from '../../parts/load-more.tsx'
+import { ListTable } from '../../parts/list-table.tsx'
 import { Menu } from '../../parts/menu.tsx'
 import { Ago } from '../../parts/moments.tsx'
-import { EmptyState, FailedState } from '../../parts/states.tsx'
+import { EmptyState } from '../../parts/states.tsx'
 import { StatusBadge } from '../../parts/status-badge.tsx'
-import { TableSkeleton } from '../../parts/table-skeleton.tsx'
 import { useLookAgain } from '../../parts/use-look-again.ts'
 import { PageHead } from '../../shell/shell.tsx'
 import { useClusters } from '../sessions/catalogue.ts'
@@ -67,45 +66,27 @@ export function PoolsPage({ me }: { me: Me }) {
       >
         {create}
       </PageHead>
-      {pools.phase === 'failed' && pools.error ? (
-        <FailedState error={pools.error} onRetry={reload} />
-      ) : pools.phase === 'ready' && items.length === 0 ? (
-        <EmptyState title="No pool yet" action={create}>
-          A pool keeps sessions of a template running before anybody asks. Who starts one that fits has it in milliseconds.
-        </EmptyState>
-      ) : (
-        <div className="table-frame">
-          <table className="table pools" aria-busy={pools.phase === 'loading'}>
-            <thead>
-              <tr>
-                <th scope="col">Template</th>
-                <th scope="col">Cluster</th>
-                <th scope="col">Ready</th>
-                <th scope="col">Found ready</th>
-                <th scope="col">Refill</th>
-                <th scope="col">Last asked</th>
-                <th scope="col">
-                  <span className="unseen">Actions</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {pools.phase === 'loading' && items.length === 0 && <TableSkeleton columns={7} />}
-              {items.map(pool => (
-                <Row
-                  key={pool.id}
-                  pool={pool}
-                  now={clock.now()}
-                  cluster={clusters.value.find(one => one.id === pool.cluster)}
-                  mayAdmin={mayAdmin}
-                  onAsk={what => setAsking({ what, pool })}
-                />
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
-      <LoadMore pages={pools} />
+      <ListTable
+        pages={pools}
+        columns={['Template', 'Cluster', 'Ready', 'Found ready', 'Refill', 'Last asked']}
+        look="pools"
+        empty={
+          <EmptyState title="No pool yet" action={create}>
+            A pool keeps sessions of a template running before anybody asks. Who starts one that fits has it in milliseconds.
+          </EmptyState>
+        }
+      >
+        {items.map(pool => (
+          <Row
+            key={pool.id}
+            pool={pool}
+            now={clock.now()}
+            cluster={clusters.value.find(one => one.id === pool.cluster)}
+            mayAdmin={mayAdmin}
+            onAsk={what => setAsking({ what, pool })}
+          />
+        ))}
+      </ListTable>
       {(asking?.what === 'new' || asking?.what === 'change') && (
         <PoolDialog
           pool={asking.what === 'change' ? asking.pool : null}

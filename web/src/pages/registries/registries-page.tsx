@@ -9,11 +9,11 @@ import { safeLine } from '../../format/safe-text.ts'
 import type { Tone } from '../../format/session-words.ts'
 import { Button } from '../../parts/button.tsx'
 import { ConfirmDialog } from '../../parts/dialog.tsx'
+import { ListTable } from '../../parts/list-table.tsx'
 import { Menu } from '../../parts/menu.tsx'
 import { Ago } from '../../parts/moments.tsx'
-import { EmptyState, FailedState } from '../../parts/states.tsx'
+import { EmptyState } from '../../parts/states.tsx'
 import { StatusBadge } from '../../parts/status-badge.tsx'
-import { TableSkeleton } from '../../parts/table-skeleton.tsx'
 import { Link } from '../../router.tsx'
 import { PageHead } from '../../shell/shell.tsx'
 import { RegistryDialog } from './registry-dialog.tsx'
@@ -33,7 +33,7 @@ const trying: Trial = { word: 'Trying', tone: 'wait', words: '', job: null }
 export function RegistriesPage({ me }: { me: Me }) {
   const { api, toasts } = useApp()
   const mayWrite = allows(me, 'jobs:write')
-  const registries = usePages('registries', (_, signal) => api.registries(signal))
+  const registries = usePages('registries', (cursor, signal) => api.registries(cursor, signal))
   const [asking, setAsking] = useState<Asking | null>(null)
   const [trials, setTrials] = useState<ReadonlyMap<string, Trial>>(new Map())
   const shown = useRef(new AbortController())
@@ -78,43 +78,27 @@ export function RegistriesPage({ me }: { me: Me }) {
       >
         {create}
       </PageHead>
-      {registries.phase === 'failed' && registries.error ? (
-        <FailedState error={registries.error} onRetry={reload} />
-      ) : registries.phase === 'ready' && items.length === 0 ? (
-        <EmptyState title="No login yet" action={create}>
-          Builds push to a registry with the login that is kept for its host. Public registries that ask for none need nothing
-          here.
-        </EmptyState>
-      ) : (
-        <div className="table-frame">
-          <table className="table" aria-busy={registries.phase === 'loading'}>
-            <thead>
-              <tr>
-                <th scope="col">Registry</th>
-                <th scope="col">User name</th>
-                <th scope="col">Password</th>
-                <th scope="col">Login</th>
-                <th scope="col">
-                  <span className="unseen">Actions</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {registries.phase === 'loading' && items.length === 0 && <TableSkeleton columns={5} />}
-              {items.map(registry => (
-                <Row
-                  key={registry.id}
-                  registry={registry}
-                  trial={trials.get(registry.id)}
-                  mayWrite={mayWrite}
-                  onTest={() => void test(registry.id)}
-                  onAsk={what => setAsking({ what, registry })}
-                />
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+      <ListTable
+        pages={registries}
+        columns={['Registry', 'User name', 'Password', 'Login']}
+        empty={
+          <EmptyState title="No login yet" action={create}>
+            Builds push to a registry with the login that is kept for its host. Public registries that ask for none need nothing
+            here.
+          </EmptyState>
+        }
+      >
+        {items.map(registry => (
+          <Row
+            key={registry.id}
+            registry={registry}
+            trial={trials.get(registry.id)}
+            mayWrite={mayWrite}
+            onTest={() => void test(registry.id)}
+            onAsk={what => setAsking({ what, registry })}
+          />
+        ))}
+      </ListTable>
       {(asking?.what === 'new' || asking?.what === 'replace') && (
         <RegistryDialog
           registry={asking.what === 'replace' ? asking.registry : null}

@@ -7,10 +7,10 @@ import { count } from '../../format/quantity.ts'
 import { safeLine } from '../../format/safe-text.ts'
 import { Button } from '../../parts/button.tsx'
 import { ConfirmDialog } from '../../parts/dialog.tsx'
+import { ListTable } from '../../parts/list-table.tsx'
 import { Menu } from '../../parts/menu.tsx'
 import { Ago } from '../../parts/moments.tsx'
-import { EmptyState, FailedState } from '../../parts/states.tsx'
-import { TableSkeleton } from '../../parts/table-skeleton.tsx'
+import { EmptyState } from '../../parts/states.tsx'
 import { PageHead } from '../../shell/shell.tsx'
 import { SecretValueDialog } from './secret-value-dialog.tsx'
 
@@ -19,7 +19,7 @@ type Asking = { what: 'new' } | { what: 'replace' | 'delete'; secret: Secret }
 export function SecretsPage({ me }: { me: Me }) {
   const { api, toasts } = useApp()
   const mayWrite = allows(me, 'jobs:write')
-  const secrets = usePages('secrets', (_, signal) => api.secrets(signal))
+  const secrets = usePages('secrets', (cursor, signal) => api.secrets(cursor, signal))
   const [asking, setAsking] = useState<Asking | null>(null)
   const { items, reload } = secrets
 
@@ -43,59 +43,43 @@ export function SecretsPage({ me }: { me: Me }) {
       <PageHead title="Secrets" summary={items.length === 0 ? 'Values that jobs get by name.' : count(items.length, 'secret')}>
         {create}
       </PageHead>
-      {secrets.phase === 'failed' && secrets.error ? (
-        <FailedState error={secrets.error} onRetry={reload} />
-      ) : secrets.phase === 'ready' && items.length === 0 ? (
-        <EmptyState title="No secret yet" action={create}>
-          Tokens and passwords that jobs need. A job asks for one by its name; the value is never shown, not even to you.
-        </EmptyState>
-      ) : (
-        <div className="table-frame">
-          <table className="table" aria-busy={secrets.phase === 'loading'}>
-            <thead>
-              <tr>
-                <th scope="col">Name</th>
-                <th scope="col">Value</th>
-                <th scope="col">Last given</th>
-                <th scope="col">Made</th>
-                <th scope="col">
-                  <span className="unseen">Actions</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {secrets.phase === 'loading' && items.length === 0 && <TableSkeleton columns={5} />}
-              {items.map(secret => (
-                <tr key={secret.id}>
-                  <td>
-                    <strong className="table-name mono">{safeLine(secret.name)}</strong>
-                  </td>
-                  <td data-label="Value" className="faint">
-                    kept, never shown
-                  </td>
-                  <td data-label="Last given">
-                    <Ago at={secret.updated_at} />
-                  </td>
-                  <td data-label="Made">
-                    <Ago at={secret.created_at} />
-                  </td>
-                  <td className="table-actions">
-                    {mayWrite && (
-                      <Menu
-                        label={`Actions for ${safeLine(secret.name)}`}
-                        items={[
-                          { label: 'Give another value', icon: 'key', onPick: () => setAsking({ what: 'replace', secret }) },
-                          { label: 'Forget it', icon: 'end', danger: true, onPick: () => setAsking({ what: 'delete', secret }) },
-                        ]}
-                      />
-                    )}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+      <ListTable
+        pages={secrets}
+        columns={['Name', 'Value', 'Last given', 'Made']}
+        empty={
+          <EmptyState title="No secret yet" action={create}>
+            Tokens and passwords that jobs need. A job asks for one by its name; the value is never shown, not even to you.
+          </EmptyState>
+        }
+      >
+        {items.map(secret => (
+          <tr key={secret.id}>
+            <td>
+              <strong className="table-name mono">{safeLine(secret.name)}</strong>
+            </td>
+            <td data-label="Value" className="faint">
+              kept, never shown
+            </td>
+            <td data-label="Last given">
+              <Ago at={secret.updated_at} />
+            </td>
+            <td data-label="Made">
+              <Ago at={secret.created_at} />
+            </td>
+            <td className="table-actions">
+              {mayWrite && (
+                <Menu
+                  label={`Actions for ${safeLine(secret.name)}`}
+                  items={[
+                    { label: 'Give another value', icon: 'key', onPick: () => setAsking({ what: 'replace', secret }) },
+                    { label: 'Forget it', icon: 'end', danger: true, onPick: () => setAsking({ what: 'delete', secret }) },
+                  ]}
+                />
+              )}
+            </td>
+          </tr>
+        ))}
+      </ListTable>
       {items.length > 0 && (
         <p className="page-note">
           In a run job: <code>VARIABLE={items[0]?.name}</code> under “Secrets”. In a build: its name as the secret for the git

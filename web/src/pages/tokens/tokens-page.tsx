@@ -10,10 +10,10 @@ import { duration, shortDate, until } from '../../format/time.ts'
 import { Button } from '../../parts/button.tsx'
 import { ConfirmDialog } from '../../parts/dialog.tsx'
 import { Segmented, Switch } from '../../parts/form.tsx'
-import { LoadMore } from '../../parts/load-more.tsx'
+import { ListTable } from '../../parts/list-table.tsx'
 import { Menu } from '../../parts/menu.tsx'
 import { Ago } from '../../parts/moments.tsx'
-import { EmptyState, FailedState, Skeleton } from '../../parts/states.tsx'
+import { EmptyState } from '../../parts/states.tsx'
 import { StatusBadge } from '../../parts/status-badge.tsx'
 import { useSearch } from '../../router.tsx'
 import { PageHead } from '../../shell/shell.tsx'
@@ -83,98 +83,72 @@ export function TokensPage({ me }: { me: Me }) {
           ]}
         />
       </div>
-      {tokens.phase === 'failed' && tokens.error ? (
-        <FailedState error={tokens.error} onRetry={reload} />
-      ) : tokens.phase === 'ready' && tokens.items.length === 0 ? (
-        <EmptyState title={shown === 'ended' ? 'No token has ended' : 'No tokens'} action={shown !== 'ended' && create}>
-          {shown === 'ended'
-            ? 'Expired and revoked tokens are listed here.'
-            : 'Make one for each person or script, so that each can be revoked alone.'}
-        </EmptyState>
-      ) : (
-        <div className="table-frame">
-          <table className="table">
-            <thead>
-              <tr>
-                <th scope="col">Name</th>
-                <th scope="col">Scopes</th>
-                <th scope="col">Last used</th>
-                <th scope="col">Expires</th>
-                <th scope="col">State</th>
-                <th scope="col">
-                  <span className="unseen">Actions</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {tokens.phase === 'loading' &&
-                tokens.items.length === 0 &&
-                ['a', 'b', 'c'].map(key => (
-                  <tr key={key}>
-                    <td colSpan={6}>
-                      <Skeleton height="20px" />
-                    </td>
-                  </tr>
-                ))}
-              {tokens.items.map(token => {
-                const state = tokenState(token, now)
-                return (
-                  <tr key={token.id} data-over={state.over || undefined}>
-                    <td>
-                      <strong className="table-name">{safeLine(token.name)}</strong>
-                      <span className="faint">
-                        <bdi>{safeLine(token.user)}</bdi>
-                        {token.last4 && <span className="mono"> …{token.last4}</span>}
-                        {token.project !== me.project.id && ` · ${token.project}`}
-                        {token.id === mine && ' · the one you use now'}
-                      </span>
-                    </td>
-                    <td data-label="Scopes">
-                      <div>
-                        <ul className="chips">
-                          {token.scopes.map(scope => (
-                            <li key={scope} className="chip mono" title={scopeWords[scope]?.words}>
-                              {scope}
-                            </li>
-                          ))}
-                        </ul>
-                        {boundsWords(token) && <span className="faint">{boundsWords(token)}</span>}
-                      </div>
-                    </td>
-                    <td data-label="Last used">
-                      <Ago at={token.last_used_at} />
-                    </td>
-                    <td data-label="Expires">{token.expires_at ? shortDate(token.expires_at) : 'never'}</td>
-                    <td data-label="State">
-                      <StatusBadge word={state.word} tone={state.tone} />
-                    </td>
-                    <td className="table-actions">
-                      {!state.over && (
-                        <Menu
-                          label={`Actions for ${token.name}`}
-                          items={[
-                            ...(token.status === 'active'
-                              ? [
-                                  {
-                                    label: 'Rotate',
-                                    icon: 'restart' as const,
-                                    onPick: () => setAsking({ what: 'rotate' as const, token }),
-                                  },
-                                ]
-                              : []),
-                            { label: 'Revoke', icon: 'end', danger: true, onPick: () => askRevoke(token) },
-                          ]}
-                        />
-                      )}
-                    </td>
-                  </tr>
-                )
-              })}
-            </tbody>
-          </table>
-        </div>
-      )}
-      <LoadMore pages={tokens} />
+      <ListTable
+        pages={tokens}
+        columns={['Name', 'Scopes', 'Last used', 'Expires', 'State']}
+        empty={
+          <EmptyState title={shown === 'ended' ? 'No token has ended' : 'No tokens'} action={shown !== 'ended' && create}>
+            {shown === 'ended'
+              ? 'Expired and revoked tokens are listed here.'
+              : 'Make one for each person or script, so that each can be revoked alone.'}
+          </EmptyState>
+        }
+      >
+        {tokens.items.map(token => {
+          const state = tokenState(token, now)
+          return (
+            <tr key={token.id} data-over={state.over || undefined}>
+              <td>
+                <strong className="table-name">{safeLine(token.name)}</strong>
+                <span className="faint">
+                  <bdi>{safeLine(token.user)}</bdi>
+                  {token.last4 && <span className="mono"> …{token.last4}</span>}
+                  {token.project !== me.project.id && ` · ${token.project}`}
+                  {token.id === mine && ' · the one you use now'}
+                </span>
+              </td>
+              <td data-label="Scopes">
+                <div>
+                  <ul className="chips">
+                    {token.scopes.map(scope => (
+                      <li key={scope} className="chip mono" title={scopeWords[scope]?.words}>
+                        {scope}
+                      </li>
+                    ))}
+                  </ul>
+                  {boundsWords(token) && <span className="faint">{boundsWords(token)}</span>}
+                </div>
+              </td>
+              <td data-label="Last used">
+                <Ago at={token.last_used_at} />
+              </td>
+              <td data-label="Expires">{token.expires_at ? shortDate(token.expires_at) : 'never'}</td>
+              <td data-label="State">
+                <StatusBadge word={state.word} tone={state.tone} />
+              </td>
+              <td className="table-actions">
+                {!state.over && (
+                  <Menu
+                    label={`Actions for ${token.name}`}
+                    items={[
+                      ...(token.status === 'active'
+                        ? [
+                            {
+                              label: 'Rotate',
+                              icon: 'restart' as const,
+                              onPick: () => setAsking({ what: 'rotate' as const, token }),
+                            },
+                          ]
+                        : []),
+                      { label: 'Revoke', icon: 'end', danger: true, onPick: () => askRevoke(token) },
+                    ]}
+                  />
+                )}
+              </td>
+            </tr>
+          )
+        })}
+      </ListTable>
       {asking?.what === 'new' && (
         <NewTokenDialog
           me={me}

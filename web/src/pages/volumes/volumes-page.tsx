@@ -9,10 +9,10 @@ import { safeLine } from '../../format/safe-text.ts'
 import { useStore } from '../../live/observable.ts'
 import { Button } from '../../parts/button.tsx'
 import { ConfirmDialog } from '../../parts/dialog.tsx'
-import { LoadMore } from '../../parts/load-more.tsx'
+import { ListTable } from '../../parts/list-table.tsx'
 import { Menu } from '../../parts/menu.tsx'
 import { Ago } from '../../parts/moments.tsx'
-import { EmptyState, FailedState, Skeleton } from '../../parts/states.tsx'
+import { EmptyState } from '../../parts/states.tsx'
 import { StatusBadge } from '../../parts/status-badge.tsx'
 import { Link } from '../../router.tsx'
 import { PageHead } from '../../shell/shell.tsx'
@@ -61,49 +61,25 @@ export function VolumesPage({ me }: { me: Me }) {
       <PageHead title="Volumes" summary={shown.length > 0 ? count(shown.length, 'volume') : 'Files that outlive sessions.'}>
         {create}
       </PageHead>
-      {volumes.phase === 'failed' && volumes.error && shown.length === 0 ? (
-        <FailedState error={volumes.error} onRetry={volumes.reload} />
-      ) : volumes.phase === 'ready' && shown.length === 0 ? (
-        <EmptyState title="No volume yet" action={create}>
-          A session with a volume finds its home as the last one left it: sign-ins, settings, downloads.
-        </EmptyState>
-      ) : (
-        <div className="table-frame">
-          <table className="table">
-            <thead>
-              <tr>
-                <th scope="col">Name</th>
-                <th scope="col">Used by</th>
-                <th scope="col">Size</th>
-                <th scope="col">Cluster</th>
-                <th scope="col">Last used</th>
-                <th scope="col">
-                  <span className="unseen">Actions</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {volumes.phase === 'loading' && shown.length === 0 && (
-                <tr>
-                  <td colSpan={6}>
-                    <Skeleton height="20px" />
-                  </td>
-                </tr>
-              )}
-              {shown.map(volume => (
-                <Row
-                  key={volume.id}
-                  volume={volume}
-                  cluster={clusters.value.find(one => one.id === volume.cluster)}
-                  mayWrite={mayWrite}
-                  onAsk={what => setAsking(what === 'upload' ? { what, volume, file: null } : { what, volume })}
-                />
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
-      <LoadMore pages={volumes} />
+      <ListTable
+        pages={{ ...volumes, items: shown }}
+        columns={['Name', 'Used by', 'Size', 'Cluster', 'Last used']}
+        empty={
+          <EmptyState title="No volume yet" action={create}>
+            A session with a volume finds its home as the last one left it: sign-ins, settings, downloads.
+          </EmptyState>
+        }
+      >
+        {shown.map(volume => (
+          <Row
+            key={volume.id}
+            volume={volume}
+            cluster={clusters.value.find(one => one.id === volume.cluster)}
+            mayWrite={mayWrite}
+            onAsk={what => setAsking(what === 'upload' ? { what, volume, file: null } : { what, volume })}
+          />
+        ))}
+      </ListTable>
       {asking?.what === 'new' && (
         <NewVolumeDialog
           clusters={clusters.value}

@@ -9,11 +9,11 @@ import { safeLine } from '../../format/safe-text.ts'
 import { useStore } from '../../live/observable.ts'
 import { Button } from '../../parts/button.tsx'
 import { ConfirmDialog } from '../../parts/dialog.tsx'
+import { ListTable } from '../../parts/list-table.tsx'
 import { Menu } from '../../parts/menu.tsx'
 import { Ago } from '../../parts/moments.tsx'
-import { EmptyState, FailedState } from '../../parts/states.tsx'
+import { EmptyState } from '../../parts/states.tsx'
 import { StatusBadge } from '../../parts/status-badge.tsx'
-import { TableSkeleton } from '../../parts/table-skeleton.tsx'
 import { PageHead } from '../../shell/shell.tsx'
 import { HookDetailsDialog, HookSecretDialog } from './hook-dialogs.tsx'
 import { providerWords, repositoryOf } from './hook-draft.ts'
@@ -29,7 +29,7 @@ export function WebhooksPage({ me }: { me: Me }) {
     live.events,
     list => list.findLast(event => event.type === 'job.created' && event.job?.labels.webhook)?.id ?? '',
   )
-  const hooks = usePages(`webhooks`, (_, signal) => api.webhooks(signal))
+  const hooks = usePages('webhooks', (cursor, signal) => api.webhooks(cursor, signal))
   const [asking, setAsking] = useState<Asking | null>(null)
   const { items, reload } = hooks
   const [heard, setHeard] = useState(told)
@@ -68,42 +68,26 @@ export function WebhooksPage({ me }: { me: Me }) {
       <PageHead title="Webhooks" summary={items.length === 0 ? 'Builds that begin with a push.' : count(items.length, 'hook')}>
         {create}
       </PageHead>
-      {hooks.phase === 'failed' && hooks.error ? (
-        <FailedState error={hooks.error} onRetry={reload} />
-      ) : hooks.phase === 'ready' && items.length === 0 ? (
-        <EmptyState title="No webhook yet" action={create}>
-          Give GitHub or GitLab an address of Porthole, and each push of a branch that you choose is built, and deployed if you
-          say so.
-        </EmptyState>
-      ) : (
-        <div className="table-frame">
-          <table className="table" aria-busy={hooks.phase === 'loading'}>
-            <thead>
-              <tr>
-                <th scope="col">Name</th>
-                <th scope="col">Branches</th>
-                <th scope="col">Then</th>
-                <th scope="col">Last push</th>
-                <th scope="col">
-                  <span className="unseen">Actions</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {hooks.phase === 'loading' && items.length === 0 && <TableSkeleton columns={5} />}
-              {items.map(hook => (
-                <Row
-                  key={hook.id}
-                  hook={hook}
-                  mayWrite={mayWrite}
-                  onAsk={what => setAsking({ what, hook })}
-                  onToggle={() => void toggle(hook)}
-                />
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+      <ListTable
+        pages={hooks}
+        columns={['Name', 'Branches', 'Then', 'Last push']}
+        empty={
+          <EmptyState title="No webhook yet" action={create}>
+            Give GitHub or GitLab an address of Porthole, and each push of a branch that you choose is built, and deployed if you
+            say so.
+          </EmptyState>
+        }
+      >
+        {items.map(hook => (
+          <Row
+            key={hook.id}
+            hook={hook}
+            mayWrite={mayWrite}
+            onAsk={what => setAsking({ what, hook })}
+            onToggle={() => void toggle(hook)}
+          />
+        ))}
+      </ListTable>
       {asking?.what === 'new' && (
         <NewHookDialog
           me={me}
