@@ -199,6 +199,29 @@ test('a look at the repository offers its branches and stages, and what its Dock
   })
 })
 
+test('files are sent as soon as they are chosen, and the job names them', async () => {
+  const sent: { url: string; type: string | undefined; body: string | null }[] = []
+  await page.route('**/v1/uploads/*', async route => {
+    const request = route.request()
+    sent.push({ url: new URL(request.url()).pathname, type: request.headers()['content-type'], body: request.postData() })
+    await route.fulfill({ status: 201, json: { id: 'upl_01app', object: 'upload', name: 'my-app', bytes: 5 } })
+  })
+  await dashboard.open('/jobs')
+  await press('New job')
+  await page.locator('label', { hasText: 'Build' }).click()
+  await page.locator('label', { hasText: 'Files to send' }).click()
+  expect(await field('Branch').count()).toBe(0)
+  await page
+    .getByLabel('A folder with a Dockerfile')
+    .setInputFiles({ name: 'My App.tar.gz', mimeType: 'application/gzip', buffer: Buffer.from('files') })
+  await page.getByText('Sent 5 B').waitFor()
+  expect(sent).toEqual([{ url: '/v1/uploads/my-app', type: 'application/gzip', body: 'files' }])
+  await field('Push to').or(page.getByLabel('Push to')).first().fill('registry.example.com/team/app')
+  const asked = page.waitForRequest(request => request.method() === 'POST' && request.url().endsWith('/v1/jobs'))
+  await press('Build')
+  expect((await asked).postDataJSON()).toEqual({ type: 'build', upload: 'upl_01app', image: 'registry.example.com/team/app' })
+})
+
 test('what could not be looked at says why, and the build may go on without', async () => {
   builds().inspection = { status: 'failed', detail: 'The git server asks for a password: name a secret.' }
   await dashboard.open('/jobs')

@@ -233,12 +233,15 @@ export class LocalMachine {
       const room = await this.buildRoom(place, home, sample.uid, home, {})
       const [program, ...args] = room.command(['/bin/sh', '-c', 'cat /proc/self/uid_map'])
       const trying = promisify(execFile)(program!, args, { timeout: warmPatience, cwd: '/', env: this.outerEnv })
-      trying.catch(() => {})
+      const over = new AbortController()
+      const ending = trying.finally(() => over.abort())
+      ending.catch(() => {})
       const { pid, stdin } = trying.child
       stdin!.on('error', () => {})
-      if (room.firstId !== null && pid) await mapIds(pid, room.firstId)
+      // When it ends before that, it has said why.
+      if (room.firstId !== null && pid) await mapIds(pid, room.firstId, over.signal).catch(() => {})
       stdin!.end('go\n')
-      const { stdout } = await trying
+      const { stdout } = await ending
       const enough = stdout.split('\n').some(line => Number(line.trim().split(/\s+/)[2]) >= idsOfOne - 1)
       return enough ? null : 'this machine gives its agent too few user numbers (/etc/subuid)'
     } catch (cause) {

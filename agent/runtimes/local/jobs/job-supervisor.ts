@@ -61,7 +61,8 @@ class Supervision {
     const { command, env, timeoutMs, graceMs } = this.order
     this.folder.putState({ ...this.blank(), startedAt: this.startedAt })
     const [program, ...args] = command
-    this.child = spawn(program!, args, { cwd: '/', env, stdio: ['pipe', 'pipe', 'ignore'], detached: true })
+    const stdin = this.order.firstId === null ? 'ignore' : 'pipe'
+    this.child = spawn(program!, args, { cwd: '/', env, stdio: [stdin, 'pipe', 'ignore'], detached: true })
     this.letGo()
     const failed = new Promise<Error>(resolve => this.child.once('error', resolve))
     const closed = new Promise<null>(resolve => this.child.once('close', () => resolve(null)))
@@ -84,12 +85,12 @@ class Supervision {
   private letGo(): void {
     const { firstId } = this.order
     const { stdin, pid } = this.child
-    stdin!.on('error', () => {})
-    if (firstId === null || !pid) return void stdin!.end()
+    if (firstId === null || !pid || !stdin) return
+    stdin.on('error', () => {})
     mapIds(pid, firstId).then(
-      () => stdin!.end('go\n'),
+      () => stdin.end('go\n'),
       // It reads no word, and ends.
-      () => stdin!.end(),
+      () => stdin.end(),
     )
   }
 

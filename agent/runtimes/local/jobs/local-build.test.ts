@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -134,6 +134,24 @@ describe('a build', { timeout: 300_000 }, () => {
     expect(existsSync(join(folder, 'data', 'jobs', attempt.name))).toBe(false)
   })
 
+  it('that is canceled while it waits leaves nothing running', async () => {
+    const upload = { id: 'upl_2', bytes: 100 }
+    const source = { url: '', ref: null, subdirectory: null, secret: null, upload }
+    const attempt = { ...anAttempt({}, { timeoutMs: 240_000 }), spec: build({ source }) }
+    await runtime.jobs!.start(attempt)
+    const { uid } = await jobSeen(runtime.jobs!, attempt.name, each => each.awaitsContext === true && each.phase === 'running')
+    await vi.waitUntil(
+      () => existsSync(spoolOf(attempt.name)) && /waiting for what/.test(readFileSync(spoolOf(attempt.name), 'utf8')),
+      {
+        timeout: 60_000,
+      },
+    )
+    await runtime.jobs!.cancel(attempt.name, uid, 5_000)
+    const ended = await jobEnded(runtime.jobs!, attempt.name, 60_000)
+    expect(ended).toMatchObject({ outcome: 'canceled', cause: 'canceled' })
+    expect(processesOf(join(folder, 'data')).map(({ command }) => command)).toEqual([])
+  })
+
   it('looks at a repository only', async () => {
     const ended = await done({ action: 'inspect' })
     expect(ended).toMatchObject({
@@ -149,6 +167,11 @@ describe('a build', { timeout: 300_000 }, () => {
     expect(ended.output).toMatch(/nobody is not wanted/)
   })
 })
+
+function spoolOf(name: string): string {
+  const log = join(folder, 'data', 'jobs', name, 'log')
+  return join(log, readdirSync(log)[0] ?? 'none')
+}
 
 /** A file system with a shell and what it needs, nothing else: there is no registry to have one from. */
 function makeRepository(path: string): void {

@@ -23,6 +23,8 @@ test('a job is called by its name, its repository or its command', () => {
   expect(jobTitle({ ...job, type: 'build', spec: { source: { url: 'https://bot@git.example/a/b.git' } } })).toBe(
     'git.example/a/b',
   )
+  const sent = { source: { url: '', upload: { id: 'upl_1', bytes: 1 } } }
+  expect(jobTitle({ ...job, type: 'build', spec: sent })).toBe('Files that were sent')
   expect(jobTitle({ ...job, spec: { command: ['/bin/sh', '-c', 'make'] } })).toBe('make')
   expect(jobTitle({ ...job, spec: {} })).toBe('job_1')
 })

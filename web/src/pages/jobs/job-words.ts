@@ -34,7 +34,7 @@ export function jobTitle(job: Pick<Job, 'name' | 'id' | 'type' | 'spec'>): strin
   if (named) return named
   const { command, source } = job.spec
   if (source && typeof source === 'object' && 'url' in source && typeof source.url === 'string')
-    return safeLine(shortRepository(source.url)).slice(0, 80)
+    return 'upload' in source && source.upload ? 'Files that were sent' : safeLine(shortRepository(source.url)).slice(0, 80)
   const first = Array.isArray(command) ? (command[0] === '/bin/sh' ? command[2] : command.join(' ')) : job.spec.image
   return typeof first === 'string' && first ? safeLine(first).slice(0, 80) : job.id
 }
