@@ -8,7 +8,7 @@ import { JobKeeper } from './jobs/job-keeper.ts'
 import { httpLogPost } from './jobs/log-post.ts'
 import { LogShipper } from './jobs/log-shipper.ts'
 import { AgentLink } from './link/agent-link.ts'
-import { dialWebSocketLink } from './link/link-socket.ts'
+import { dialWebSocketLink, webSocketUrl } from './link/link-socket.ts'
 import type { Log } from './log.ts'
 import type { Policy } from './policy.ts'
 import type { Runtime } from './runtimes/runtime.ts'
@@ -117,6 +117,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
       },
       desiredChanged: () => {
         keeper.wake()
+        streams.expect(webSocketUrl(origin, '/'))
         jobs?.wake()
         sweep.wake()
         terminals.endAll(desired.takeEndedTerminals())

@@ -1,18 +1,39 @@
 /** The agent's leg of one stream: a WebSocket dialled out with the stream's single-use key. */
+import type { Socket } from 'node:net'
 import { WebSocket } from 'ws'
 import { maxDataMessage } from '#protocol/link-messages.ts'
 import { zeroMask } from '../link/link-socket.ts'
 import { DialError } from '../runtimes/runtime.ts'
+import type { SpareConnection } from './spare-connection.ts'
 import { closeLeg, ended, type StreamEnd } from './stream-end.ts'
 
 export const streamSubprotocol = 'porthole.stream.v1'
 const lastWordsMs = 1000
 
+export interface DataDial {
+  url: string
+  key: string
+  signal: AbortSignal
+  handshakeMs: number
+  spare: SpareConnection
+}
+
 /**
  * Resolves with an open socket, still paused: nothing is lost before the relay listens. When the signal aborts on the way, a socket that
  * the API may have answered already is opened only to be closed with the reason; the promise rejects when it is gone.
  */
-export function dialData(url: string, key: string, signal: AbortSignal, handshakeMs: number): Promise<WebSocket> {
+export async function dialData(dial: DataDial): Promise<WebSocket> {
+  const connection = dial.spare.take(dial.url)
+  try {
+    return await handshake(dial, connection)
+  } catch (error) {
+    if (!connection || dial.signal.aborted) throw error
+    // It may have been dead for a while. Where its key was used up all the same, the second try says so.
+    return await handshake(dial, null)
+  }
+}
+
+function handshake({ url, key, signal, handshakeMs }: DataDial, connection: Socket | null): Promise<WebSocket> {
   return new Promise((resolve, reject) => {
     const ws = new WebSocket(url, streamSubprotocol, {
       headers: { authorization: `Bearer ${key}` },
@@ -21,6 +42,7 @@ export function dialData(url: string, key: string, signal: AbortSignal, handshak
       handshakeTimeout: handshakeMs,
       closeTimeout: lastWordsMs,
       generateMask: zeroMask,
+      ...(connection && { createConnection: () => connection }),
     } as WebSocket.ClientOptions)
     let lastWords: NodeJS.Timeout | undefined
     const aborted = () => {

@@ -17,6 +17,7 @@ import { LegWatch } from './leg-watch.ts'
 import { type RelayContext, relayBytes, relayMessages } from './relay.ts'
 import { greetTarget } from './rfb/target-handshake.ts'
 import { ViewerFilter } from './rfb/viewer-filter.ts'
+import type { SpareConnection } from './spare-connection.ts'
 import { closeLeg, ended, type StreamEnd } from './stream-end.ts'
 
 export interface LiveStreamParts {
@@ -24,6 +25,7 @@ export interface LiveStreamParts {
   terminals: TerminalBook
   policy: Policy
   clock: Clock
+  spare: SpareConnection
   active: (session: string) => void
 }
 
@@ -72,7 +74,9 @@ export async function runStream(
     prepared = await prepare(parts, open, spec, role, dialling, signal)
     try {
       dialling.throwIfAborted()
-      ws = await dialData(open.url, open.key, dialling, patience)
+      ws = await dialData({ url: open.url, key: open.key, signal: dialling, handshakeMs: patience, spare: parts.spare })
+      // They come in company.
+      parts.spare.expect(open.url)
     } catch (error) {
       prepared.drop()
       throw dialling.aborted

@@ -10,6 +10,7 @@ import type { Runtime } from '../runtimes/runtime.ts'
 import type { SessionAccess } from '../sessions/session-keeper.ts'
 import { isJob, type TerminalBook } from '../terminals/terminal-book.ts'
 import { type LiveRole, runStream } from './live-stream.ts'
+import { SpareConnection } from './spare-connection.ts'
 import { ended, type StreamEnd } from './stream-end.ts'
 
 export interface StreamTableParts {
@@ -40,9 +41,11 @@ interface Entry {
 export class StreamTable implements StreamControl {
   private readonly entries = new Map<string, Entry>()
   private readonly parts: StreamTableParts
+  private readonly spare: SpareConnection
 
   constructor(parts: StreamTableParts) {
     this.parts = parts
+    this.spare = new SpareConnection(parts.clock)
   }
 
   open(open: Open): void {
@@ -62,9 +65,16 @@ export class StreamTable implements StreamControl {
       done: Promise.resolve(),
     }
     this.entries.set(open.stream, entry)
+    // While its target is dialled.
+    this.spare.expect(open.url)
     this.expireIn(entry, open.remaining_ms)
     entry.done = this.run(open, entry)
     this.parts.changed()
+  }
+
+  /** What is about to start is about to be looked at. */
+  expect(url: string): void {
+    this.spare.expect(url)
   }
 
   close(stream: string, code: number, reason: string): void {
@@ -101,6 +111,7 @@ export class StreamTable implements StreamControl {
     const entries = [...this.entries.values()]
     for (const entry of entries) entry.abort.abort(end)
     await Promise.all(entries.map(entry => entry.done))
+    this.spare.drop()
   }
 
   private refusal(open: Open): StreamRefusal | null {
@@ -147,7 +158,7 @@ export class StreamTable implements StreamControl {
       const late = parts.access(open.session)?.unsettled === true && (await this.waitSettled(open, entry))
       if (late) return parts.tell({ type: 'refused', stream: open.stream, ...late })
       const spec = parts.access(open.session)?.spec ?? null
-      const outcome = await runStream(parts, open, spec, entry, linked)
+      const outcome = await runStream({ ...parts, spare: this.spare }, open, spec, entry, linked)
       if (outcome.kind === 'refused') {
         const { status, code, detail } = outcome
         parts.tell({ type: 'refused', stream: open.stream, status, code, detail })

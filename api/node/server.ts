@@ -91,6 +91,8 @@ export function httpServer(options: { fetch: Fetch; upgrades: Upgrades; log: Log
     const closed = new Promise<void>(done => server.close(() => done()))
     ending.abort()
     server.closeIdleConnections()
+    // Also those that stand ahead of any request: Node counts them as busy.
+    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
     const timer = setTimeout(() => {
       for (const socket of sockets) socket.destroy()
     }, drainMs)

@@ -43,7 +43,7 @@ export async function benchRelay(root: string, gigabytes: number, say: (line: st
     const origin = (await miniflare.ready).origin.replace(/^http/, 'ws')
     const pid = ownWorkerd()
     const figures: RelayFigures[] = []
-    for (const messageBytes of [64 * 1024, 4 * 1024]) {
+    for (const messageBytes of [128 * 1024, 64 * 1024, 16 * 1024, 4 * 1024]) {
       const share = messageBytes < 16 * 1024 ? 0.25 : 1
       const bytes = (gigabytes * share * 1e9) / rounds
       const cpu = { native: [] as number[], message: [] as number[] }
