@@ -103,8 +103,12 @@ describe('an upload', () => {
 
   it('finds no room where others hold it, also while they come', async () => {
     const held = await Promise.all(Array.from({ length: 8 }, (_, n) => put(`many-${n}`, stream(archive))))
-    expect(held.map(({ status }) => status).filter(status => status === 201)).toHaveLength(4)
-    expect(held.find(({ status }) => status !== 201)?.body.code).toBe('quota_exceeded')
+    const refused = held.filter(({ status }) => status !== 201)
+    // One that is done holds less than one that comes and does not say how long it is.
+    expect(refused.length).toBeGreaterThanOrEqual(2)
+    expect(new Set(refused.map(({ body }) => body.code))).toEqual(new Set(['quota_exceeded']))
+    const [sum] = await api.db.select({ bytes: sql`sum(${uploads.bytes})`.mapWith(Number) }).from(uploads)
+    expect(sum!.bytes).toBeLessThanOrEqual(4 * most)
     await api.db.delete(uploads)
   })
 })
