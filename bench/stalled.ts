@@ -30,8 +30,14 @@ export async function stalledSuite({ say }: Options): Promise<Figure[]> {
           peer: { name: `${laterMs / 1000} s before`, value: per(first, 'used') },
         },
         {
-          ...{ suite, name: `resident memory of each of ${count}`, unit: 'MB', value: per(later, 'resident'), target },
-          peer: { name: `${laterMs / 1000} s before`, value: per(first, 'resident') },
+          ...{
+            suite,
+            name: `resident memory of each of ${count}`,
+            unit: 'MB',
+            value: per(later, 'resident'),
+            target,
+            peer: null,
+          },
         },
       )
     }
