@@ -269,6 +269,7 @@ export const sessions = pgTable(
     index('sessions_project').on(t.project_id, t.created_at, t.id),
     index('sessions_created').on(t.created_at, t.id),
     index('sessions_active').on(t.project_id).where(sql`${t.status} in ('queued', 'starting', 'running', 'stopping')`),
+    index('sessions_held').on(t.cluster_id).where(sql`${t.status} in ('starting', 'running', 'stopping')`),
     index('sessions_queued').on(t.created_at).where(sql`${t.status} = 'queued'`),
     index('sessions_cluster_change').on(t.cluster_id, t.change_seq),
     index('sessions_expiring').on(t.expires_at).where(sql`${t.status} in ('queued', 'starting', 'running')`),

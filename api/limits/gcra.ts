@@ -3,8 +3,9 @@
  * admitted will have been paid back (`tat`); a request is admitted while that is no further away than the burst. The table is UNLOGGED: losing it
  * in a crash gives everybody one free burst.
  */
-import { sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import type { Sql } from '#db/client.ts'
+import { together } from '#db/together.ts'
 
 export interface Rate {
   /** Requests a minute, and as many at once. */
@@ -22,26 +23,45 @@ export interface Taken {
   retrySeconds: number
 }
 
-export async function takeFromRate(db: Sql, key: string, rate: Rate): Promise<Taken> {
+export function takeFromRate(db: Sql, key: string, { perMinute }: Rate): Promise<Taken> {
+  return take(db, { key, perMinute })
+}
+
+/** Those that meet at one key take together, as if one after the other: its row is locked for each anyway. */
+const take = together<{ key: string; perMinute: number }, Taken>({
+  lane: ({ key, perMinute }) => `${perMinute} ${key}`,
+  atOnce: 1,
+  most: 100,
+  async work(db, asked) {
+    const { key, perMinute } = asked[0]!
+    const { taken, aheadMs } = await takeSome(db, key, 60_000 / perMinute, asked.length)
+    return asked.map((_, n) => {
+      const after = Math.max(0, taken - n - 1) * (60_000 / perMinute)
+      return { value: figures(n < taken, perMinute, Math.max(0, aheadMs - after)) }
+    })
+  },
+})
+
+/** How many of `count` were admitted, and how far away it is that all is paid back. */
+async function takeSome(db: Sql, key: string, cost: number, count: number): Promise<{ taken: number; aheadMs: number }> {
   const window = 60_000
-  const cost = window / rate.perMinute
-  const [row] = await db.execute<{ admitted: boolean; ahead_ms: string }>(sql`
-    with taken as (
-      insert into rate_limits as r (key, tat)
-      values (${key}, clock_timestamp() + ${cost}::float8 * interval '1 millisecond')
-      on conflict (key) do update
-        set tat = greatest(r.tat, clock_timestamp()) + ${cost}::float8 * interval '1 millisecond'
-        where greatest(r.tat, clock_timestamp()) + ${cost}::float8 * interval '1 millisecond'
-          <= clock_timestamp() + ${window}::float8 * interval '1 millisecond'
-      returning tat
+  const room = (used: SQL) => sql`least(${count}::float8, floor((${window}::float8 - ${used} + 0.001) / ${cost}::float8))::int`
+  const later = (times: SQL) => sql`${times} * ${cost}::float8 * interval '1 millisecond'`
+  const here = room(sql`extract(epoch from greatest(r.tat, (select at from clock)) - (select at from clock)) * 1000`)
+  const [row] = await db.execute<{ taken: number; ahead_ms: string }>(sql`
+    with clock as materialized (select clock_timestamp() as at), admitted as (
+      insert into rate_limits as r (key, tat, taken)
+      select ${key}, at + ${later(room(sql`0`))}, ${room(sql`0`)} from clock
+      on conflict (key) do update set tat = greatest(r.tat, (select at from clock)) + ${later(here)}, taken = ${here}
+        where ${here} >= 1
+      returning tat, taken
     )
-    select true as admitted, extract(epoch from tat - clock_timestamp()) * 1000 as ahead_ms from taken
+    select taken, extract(epoch from tat - clock_timestamp()) * 1000 as ahead_ms from admitted
     union all
-    select false, extract(epoch from tat - clock_timestamp()) * 1000 from rate_limits
-    where key = ${key} and not exists (select from taken)`)
+    select 0, extract(epoch from tat - clock_timestamp()) * 1000 from rate_limits
+    where key = ${key} and not exists (select from admitted)`)
   // Refused against a row this statement's snapshot does not see yet: the burst has just been used up.
-  const ahead = Math.min(window, Math.max(0, Number(row?.ahead_ms ?? window)))
-  return figures(row?.admitted === true, rate.perMinute, ahead)
+  return { taken: row?.taken ?? 0, aheadMs: Math.min(window, Math.max(0, Number(row?.ahead_ms ?? window))) }
 }
 
 /** How many would be admitted now; takes nothing. */

@@ -10,7 +10,7 @@ import { isConnectionLoss } from '../app.ts'
 import type { Log } from '../platform.ts'
 import { ControlLink } from '../tunnel/link.ts'
 import type { LinkAgent, LinkDeps } from '../tunnel/link-port.ts'
-import { clusterStates, linkStore, markSeen } from '../tunnel/link-store.ts'
+import { clusterState, clusterStates, linkStore, markSeen } from '../tunnel/link-store.ts'
 import type { LinkVerbs } from '../tunnel/link-verbs.ts'
 import { linkSocket } from './sockets.ts'
 
@@ -94,9 +94,15 @@ export class Links {
     for (const link of this.all.keys()) link.tick()
   }
 
+  /** After a nudge: the row may also say that this link is no longer welcome. */
+  async lookAt(cluster: string): Promise<void> {
+    const state = await clusterState(this.env.db, cluster)
+    this.byCluster.get(cluster)?.look(state ?? null)
+  }
+
   /** Asks Postgres what changed: the truth behind every nudge. */
-  async poll(cluster?: string): Promise<void> {
-    const links = [...this.byCluster.values()].filter(link => cluster === undefined || link.agent.cluster === cluster)
+  async poll(): Promise<void> {
+    const links = [...this.byCluster.values()]
     const states = await clusterStates(
       this.env.db,
       links.map(link => link.agent.cluster),

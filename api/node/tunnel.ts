@@ -59,8 +59,7 @@ export class NodeTunnel implements Tunnel {
   async nudge(cluster: string): Promise<void> {
     if (this.links.has(cluster)) {
       this.links.nudge(cluster)
-      // The row may also say that this link is no longer welcome.
-      await this.links.poll(cluster)
+      await this.links.lookAt(cluster)
     } else await this.env.peers.notifyNudge(cluster)
   }
 

@@ -4,12 +4,13 @@
  */
 import { and, asc, eq, gt, sql } from 'drizzle-orm'
 import type { Db, Sql } from '#db/client.ts'
+import { kept } from '#db/kept.ts'
 import { clusters, sessions, volumes, warm_sessions } from '#db/schema.ts'
 import type { DesiredJob } from '#protocol/job-spec.ts'
 import type { DesiredSession } from '#protocol/session-spec.ts'
 import type { ApiConfig } from '../config.ts'
 import { desiredPageBytes, jobsSince } from '../jobs/desired.ts'
-import { endedTerminals } from '../terminals/ended.ts'
+import { endedTerminals as terminalsEndedSince } from '../terminals/ended.ts'
 
 /** Locks the cluster row until the transaction ends and answers its next number. */
 export async function takeSeq(tx: Sql, cluster: string): Promise<number> {
@@ -34,6 +35,34 @@ export interface DesiredPage {
   complete: boolean
 }
 
+const [ofCluster, after, atMost] = [sql.placeholder('cluster'), sql.placeholder('seq'), sql.placeholder('limit')]
+const seqOf = kept(db => db.select({ seq: clusters.seq }).from(clusters).where(eq(clusters.id, ofCluster)).prepare('seq_of'))
+const sessionsSince = kept(db =>
+  db
+    .select({ row: sessions, ttl_ms: sql<string | null>`extract(epoch from ${sessions.expires_at} - clock_timestamp()) * 1000` })
+    .from(sessions)
+    .where(and(eq(sessions.cluster_id, ofCluster), gt(sessions.change_seq, after)))
+    .orderBy(asc(sessions.change_seq))
+    .limit(atMost)
+    .prepare('sessions_since'),
+)
+const warmSince = kept(db =>
+  db
+    .select()
+    .from(warm_sessions)
+    .where(and(eq(warm_sessions.cluster_id, ofCluster), gt(warm_sessions.change_seq, after)))
+    .orderBy(asc(warm_sessions.change_seq))
+    .limit(atMost)
+    .prepare('warm_since'),
+)
+const volumesGoneSince = kept(db =>
+  db
+    .select({ id: volumes.id })
+    .from(volumes)
+    .where(and(eq(volumes.cluster_id, ofCluster), eq(volumes.desired, 'deleted'), gt(volumes.change_seq, after)))
+    .prepare('volumes_gone_since'),
+)
+
 /**
  * Items changed after `seq` (0: all), oldest change first, at most `limit`. Several items never share a number of one cluster, so a page may
  * end anywhere; go on with the page's `seq`.
@@ -46,22 +75,16 @@ export async function desiredSince(
 ): Promise<DesiredPage> {
   return db.transaction(
     async tx => {
-      const [at] = await tx.select({ seq: clusters.seq }).from(clusters).where(eq(clusters.id, cluster))
-      const rows = await tx
-        .select({
-          row: sessions,
-          ttl_ms: sql<string | null>`extract(epoch from ${sessions.expires_at} - clock_timestamp()) * 1000`,
-        })
-        .from(sessions)
-        .where(and(eq(sessions.cluster_id, cluster), gt(sessions.change_seq, seq)))
-        .orderBy(asc(sessions.change_seq))
-        .limit(options.limit + 1)
-      const warm = await tx
-        .select()
-        .from(warm_sessions)
-        .where(and(eq(warm_sessions.cluster_id, cluster), gt(warm_sessions.change_seq, seq)))
-        .orderBy(asc(warm_sessions.change_seq))
-        .limit(options.limit + 1)
+      const since = { cluster, seq, limit: options.limit + 1 }
+      // Sent together: all of them see the same moment.
+      const [[at], rows, warm, jobs, gone, endedTerminals] = await Promise.all([
+        seqOf(tx).execute(since),
+        sessionsSince(tx).execute(since),
+        warmSince(tx).execute(since),
+        jobsSince(tx, options.config, cluster, seq, options.limit),
+        volumesGoneSince(tx).execute(since),
+        terminalsEndedSince(tx, cluster, seq),
+      ])
       const items = [
         ...rows.map(({ row, ttl_ms }) => ({
           seq: row.change_seq,
@@ -69,15 +92,10 @@ export async function desiredSince(
         })),
         ...warm.map(row => ({ seq: row.change_seq, item: warmItem(row) })),
       ]
-      const jobs = await jobsSince(tx, options.config, cluster, seq, options.limit)
       const page = firstOf(items, jobs, options.limit)
-      const gone = await tx
-        .select({ id: volumes.id })
-        .from(volumes)
-        .where(and(eq(volumes.cluster_id, cluster), eq(volumes.desired, 'deleted'), gt(volumes.change_seq, seq)))
       return {
         deletedVolumes: gone.map(volume => volume.id),
-        endedTerminals: await endedTerminals(tx, cluster, seq),
+        endedTerminals,
         items: page.items,
         jobs: page.jobs,
         seq: page.complete ? (at?.seq ?? seq) : page.seq,

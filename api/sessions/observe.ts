@@ -9,7 +9,7 @@ import type { ObservedJob } from '#protocol/job-spec.ts'
 import type { AgentLoad } from '#protocol/link-messages.ts'
 import type { ObservedSession } from '#protocol/session-spec.ts'
 import type { ObservedTerminal } from '#protocol/terminal-frames.ts'
-import { emitEvent } from '../events/emit.ts'
+import { emitEvents, type NewEvent } from '../events/emit.ts'
 import { applyJobs } from '../jobs/observe.ts'
 import type { Log } from '../platform.ts'
 import { applyWarmItems, notePoolNews, type PoolNews } from '../pools/observe.ts'
@@ -69,10 +69,12 @@ export async function applyReport(env: { db: Db; log: Log; origin: string }, rep
         .orderBy(sessions.id)
         .for('update')
       const byId = new Map(rows.map(row => [row.id, row]))
+      const told: NewEvent[] = []
       for (const item of report.items) {
         const row = byId.get(item.id)
-        if (row && (await applyItem(tx, { ...env, now }, row, item))) settled.push(row.id)
+        if (row && (await applyItem(tx, { ...env, now, told }, row, item))) settled.push(row.id)
       }
+      await emitEvents(tx, told)
       const others = report.items.filter(item => !byId.has(item.id))
       news = await applyWarmItems(tx, { cluster: report.cluster, epoch: report.epoch, now }, others)
     }
@@ -94,7 +96,7 @@ async function forgetVolumes(tx: Tx, { cluster, absentVolumes }: ClusterReport):
 /** True when the session is final or gone now and was not before. */
 async function applyItem(
   tx: Tx,
-  env: { log: Log; origin: string; now: number },
+  env: { log: Log; origin: string; now: number; told: NewEvent[] },
   row: SessionRow,
   item: ObservedSession,
 ): Promise<boolean> {
@@ -119,15 +121,16 @@ async function applyItem(
   const next: SessionStatus = cell === 'same' ? row.status : endedAs(row, cell)
   const change = observedColumns(row, item, next, env.now)
   const told = cell !== 'same' || worthTelling(row, change)
-  await tx.update(sessions).set(change).where(eq(sessions.id, row.id))
-  if (told) {
-    const session = await sessionForEvent(tx, row.id, env.origin)
-    if (session) await emitEvent(tx, { type: 'session.updated', project: row.project_id, session: row.id, data: { session } })
-  }
+  // Sent together, done in this order.
+  const [, session] = await Promise.all([
+    tx.update(sessions).set(change).where(eq(sessions.id, row.id)).execute(),
+    told ? sessionForEvent(tx, row.id, env.origin) : null,
+  ])
+  if (session) env.told.push({ type: 'session.updated', project: row.project_id, session: row.id, data: { session } })
   return isFinal(next) && !isFinal(row.status)
 }
 
-async function startAfresh(tx: Tx, env: { origin: string }, row: SessionRow): Promise<false> {
+async function startAfresh(tx: Tx, env: { origin: string; told: NewEvent[] }, row: SessionRow): Promise<false> {
   await tx
     .update(sessions)
     .set({
@@ -137,7 +140,7 @@ async function startAfresh(tx: Tx, env: { origin: string }, row: SessionRow): Pr
     })
     .where(eq(sessions.id, row.id))
   const session = await sessionForEvent(tx, row.id, env.origin)
-  if (session) await emitEvent(tx, { type: 'session.updated', project: row.project_id, session: row.id, data: { session } })
+  if (session) env.told.push({ type: 'session.updated', project: row.project_id, session: row.id, data: { session } })
   return false
 }
 

@@ -1,7 +1,8 @@
 /** What Postgres knows of agents' links: the epoch that fences them, who holds them and when they were last heard of. */
 import { and, eq, sql } from 'drizzle-orm'
-import type { Db, Tx } from '#db/client.ts'
+import type { Db, Sql, Tx } from '#db/client.ts'
 import { clusters } from '#db/schema.ts'
+import { gathered } from '#db/together.ts'
 import { emitEvent } from '../events/emit.ts'
 import type { ClusterState, LinkStore } from './link-port.ts'
 
@@ -54,7 +55,7 @@ async function tellCluster(tx: Tx, view: ClusterEventView, id: string, project: 
 }
 
 /** What the links of one replica poll, in one statement. */
-export async function clusterStates(db: Db, ids: readonly string[]): Promise<Map<string, ClusterState>> {
+export async function clusterStates(db: Sql, ids: readonly string[]): Promise<Map<string, ClusterState>> {
   if (ids.length === 0) return new Map()
   const rows = await db
     .select({ cluster: clusters.id, agent: clusters.agent_id, epoch: clusters.epoch, seq: clusters.seq })
@@ -62,6 +63,9 @@ export async function clusterStates(db: Db, ids: readonly string[]): Promise<Map
     .where(sql`${clusters.id} in (select jsonb_array_elements_text(${JSON.stringify(ids)}::jsonb))`)
   return new Map(rows.map(row => [row.cluster, row]))
 }
+
+/** As `clusterStates`; nudges that meet ask together. */
+export const clusterState = gathered<ClusterState>((db, ids) => clusterStates(db, [...new Set(ids)]))
 
 /** Links that were heard of lately, in one statement; a superseded one moves nothing. */
 export async function markSeen(db: Db, replica: string, links: readonly { cluster: string; epoch: number }[]): Promise<void> {
