@@ -1,7 +1,7 @@
 /** Many at once against one limit, over real Postgres: exactly as many get through as there is room for. */
 import { and, eq, isNull, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { grants, sessions, tickets } from '#db/schema.ts'
+import { audit, grants, sessions, tickets } from '#db/schema.ts'
 import type { Scope } from './context.ts'
 import { loadBuiltinTemplates } from './templates/builtin.ts'
 import { type Answer, type ApiFixture, apiFixture, type Minted, origin } from './testing/api-fixture.ts'
@@ -30,6 +30,25 @@ describe('quotas', () => {
     expect([count(answers, 201), count(answers, 403)]).toEqual([5, 35])
     expect(answers.find(answer => answer.status === 403)!.body).toMatchObject({ code: 'quota_exceeded' })
     expect(await living(token.project)).toBe(5)
+  })
+
+  it('of those that meet each has its own outcome: who is refused takes nothing from the others', async () => {
+    const token = await api.mint({ project: await api.project({ max_sessions: 4 }), scopes })
+    const kinds = [{ cluster: 'nowhere' }, { template: 'nothing' }, { browser: 'firefox', resources: { cpu: '1e9' } }, {}]
+    const answers = await many(16, i => create(token, undefined, kinds[i % 4]))
+    const statuses = kinds.map((_, kind) => answers.filter((_, i) => i % 4 === kind).map(answer => answer.status))
+    // 403 once the project is full: quota is asked first.
+    for (const status of statuses[0]!) expect([403, 409]).toContain(status)
+    expect(statuses[1]).toEqual([422, 422, 422, 422])
+    expect(statuses[3]).toEqual([201, 201, 201, 201])
+    expect(await living(token.project)).toBe(4)
+    const told = await api.db
+      .select()
+      .from(audit)
+      .where(and(eq(audit.project_id, token.project), eq(audit.action, 'session.create')))
+    expect(told.map(row => row.target).sort()).toEqual(
+      answers.flatMap(({ body, status }) => (status === 201 ? [body.id] : [])).sort(),
+    )
   })
 
   it('20 who want one by its name, one allowed: everybody gets that one', async () => {
