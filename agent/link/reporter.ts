@@ -20,6 +20,9 @@ export interface ReportSource {
 }
 
 const gatherMs = 50
+/** Looking at many sessions takes its time; it may take at most a tenth of it. */
+const gatherPerLook = 10
+const longestGatherMs = 500
 /** A change of the load alone is no hurry. */
 const loadMs = 5_000
 
@@ -31,6 +34,7 @@ export class Reporter {
   private readonly toldJobs = new Map<string, string>()
   private seq = 0
   private began = false
+  private lookMs = 0
   private cancel: (() => void) | null = null
   private cancelLoad: (() => void) | null = null
   private readonly source: ReportSource
@@ -54,7 +58,8 @@ export class Reporter {
   }
 
   soon(): void {
-    if (this.began) this.cancel ??= this.clock.after(gatherMs, () => this.report(false))
+    const wait = Math.min(longestGatherMs, Math.max(gatherMs, this.lookMs * gatherPerLook))
+    if (this.began) this.cancel ??= this.clock.after(wait, () => this.report(false))
   }
 
   loadChanged(): void {
@@ -71,7 +76,9 @@ export class Reporter {
     this.cancel?.()
     this.cancelLoad?.()
     this.cancel = this.cancelLoad = null
+    const began = this.clock.now()
     const views = this.source.views()
+    this.lookMs = this.clock.now() - began
     const load = this.source.load()
     const changed = [...views.values()].filter(view => this.told.get(view.item.id) !== view.key)
     for (const id of this.told.keys()) if (!views.has(id)) this.told.delete(id)

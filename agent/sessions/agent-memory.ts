@@ -1,7 +1,9 @@
 /** Everything the agent remembers, in memory and on disk: the newest epoch and each session's fate. Writes are coalesced, one at a time. */
 import type { Clock } from '../clock.ts'
-import { freshMemory, recalledMemory, type SessionMemory, StoredState, storedMemory } from './session-memory.ts'
+import { freshMemory, recalledMemory, type SessionMemory, StoredState, storedMemory, storesTheSame } from './session-memory.ts'
 import type { TextStore } from './state-file.ts'
+
+const jitterMs = 20
 
 /** For a person: what is on disk makes no sense. */
 export class StateError extends Error {
@@ -13,6 +15,8 @@ export class AgentMemory {
   /** Newest epoch ever accepted. */
   epoch = 0
   private saved = ''
+  /** Each one's text, written anew only where it says something else: there may be thousands, of which one changed. */
+  private readonly texts = new WeakMap<SessionMemory, { of: SessionMemory; wall: number; text: string }>()
   private writing: Promise<void> | null = null
   private again: Promise<void> | null = null
   private readonly store: TextStore
@@ -60,12 +64,22 @@ export class AgentMemory {
   }
 
   private async write(): Promise<void> {
-    const sessions: StoredState['sessions'] = {}
-    for (const [id, memory] of this.sessions) sessions[id] = storedMemory(memory, this.clock)
-    const text = JSON.stringify({ epoch: this.epoch, sessions } satisfies StoredState)
+    const wall = this.clock.wall() - this.clock.now()
+    const sessions: string[] = []
+    for (const [id, memory] of this.sessions) sessions.push(this.textOf(id, memory, wall))
+    const text = `{"epoch":${this.epoch},"sessions":{${sessions.join(',')}}}`
     if (text === this.saved) return
     await this.store.save(text)
     this.saved = text
+  }
+
+  /** `wall`: how far the wall clock is ahead; it jitters by milliseconds, which are no news. */
+  private textOf(id: string, memory: SessionMemory, wall: number): string {
+    const known = this.texts.get(memory)
+    if (known && Math.abs(known.wall - wall) < jitterMs && storesTheSame(known.of, memory)) return known.text
+    const text = `${JSON.stringify(id)}:${JSON.stringify(storedMemory(memory, this.clock))}`
+    this.texts.set(memory, { of: { ...memory }, wall, text })
+    return text
   }
 }
 

@@ -14,6 +14,33 @@ async function begun(policy = {}): Promise<KeeperWorld> {
 }
 afterEach(() => world.crash())
 
+test('looks that take long rest between them: a storm of news becomes few looks', async () => {
+  await begun()
+  let looks = 0
+  world.runtime.before = async call => {
+    if (call === 'observe') looks++
+  }
+  // Planning takes 5 ms, on a clock that nobody else moves.
+  const { wanted } = world.desired
+  const entries = wanted.keys.bind(wanted)
+  wanted.keys = () => {
+    world.clock.pass(5)
+    return entries()
+  }
+  const news = async () => {
+    for (let n = 0; n < 10; n++) {
+      world.keeper.wake()
+      await settle()
+    }
+  }
+  await news()
+  expect(looks).toBe(1)
+  await world.clock.advance(40)
+  expect(looks).toBe(2)
+  await world.clock.advance(1_000)
+  expect(looks).toBe(2)
+})
+
 describe('time', () => {
   test('TTL ends a session at its moment, link or no link', async () => {
     await begun()

@@ -4,7 +4,7 @@
  */
 
 import type { SessionSpec } from '#protocol/session-spec.ts'
-import { type Clock, within } from '../clock.ts'
+import { type Clock, sleep, within } from '../clock.ts'
 import { type Log, whatFailed } from '../log.ts'
 import type { Policy } from '../policy.ts'
 import { type Action, reconcile } from '../reconcile.ts'
@@ -41,6 +41,9 @@ export interface SessionAccess {
 const actionDeadlineMs = 60_000
 const retryBaseMs = 1_000
 const retryCapMs = 30_000
+/** A look costs what there is, so with many sessions the next waits this many times as long as it took, and finds more at once. */
+const restPerLook = 4
+const longestRestMs = 40
 
 export class SessionKeeper {
   private readonly parts: SessionKeeperParts
@@ -54,6 +57,8 @@ export class SessionKeeper {
   private wakeUp: (() => void) | null = null
   private awake = true
   private brake: string | null = null
+  /** What the last look cost, and when it was over. */
+  private look = { ms: 0, at: 0 }
   private readonly afterPass = new Set<() => void>()
   private readonly settleWaits = new Set<{ session: string; go: () => void }>()
 
@@ -90,6 +95,8 @@ export class SessionKeeper {
           log.warn('the sessions cannot be looked at', { error: whatFailed(error), retry_ms: wait })
         }
         await this.nextWake(clock, wait)
+        const rest = this.look.at + Math.min(longestRestMs, this.look.ms * restPerLook) - clock.now()
+        if (rest >= 1) await sleep(clock, rest, signal)
       }
     } finally {
       signal.removeEventListener('abort', this.wake)
@@ -196,6 +203,7 @@ export class SessionKeeper {
     for (const wait of [...this.settleWaits]) if (!this.access(wait.session)?.unsettled) wait.go()
     for (const run of waiting) if (this.afterPass.delete(run)) run()
     this.parts.changed()
+    this.look = { ms: clock.now() - now, at: clock.now() }
     return wakeAt === null ? null : wakeAt - now
   }
 

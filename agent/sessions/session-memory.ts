@@ -99,6 +99,24 @@ export function storedMemory(memory: SessionMemory, clock: Clock): z.infer<typeo
   }
 }
 
+/** Whether `storedMemory` says the same of both. */
+export function storesTheSame(a: SessionMemory, b: SessionMemory): boolean {
+  return (
+    a.generation === b.generation &&
+    a.attempt === b.attempt &&
+    (a.runningSince === null) === (b.runningSince === null) &&
+    a.ending?.cause === b.ending?.cause &&
+    a.ending?.reason === b.ending?.reason &&
+    a.failures === b.failures &&
+    a.lastFailure === b.lastFailure &&
+    a.forgotten === b.forgotten &&
+    a.capAt === b.capAt &&
+    a.deadline === b.deadline &&
+    a.idleTimeoutMs === b.idleTimeoutMs &&
+    a.warm === b.warm
+  )
+}
+
 /** Read back by a new life: clocks start again, so the start timeout, the back-off and the idle time count from now. */
 export function recalledMemory(stored: z.infer<typeof StoredSession>, clock: Clock): SessionMemory {
   const now = clock.now()

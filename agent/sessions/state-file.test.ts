@@ -84,6 +84,27 @@ describe('memory', () => {
     expect(JSON.parse(written.at(-1)!)).toMatchObject({ epoch: 10 })
   })
 
+  test('a change to one of many is written, and so is a wall clock that was set', async () => {
+    const store = memoryStore()
+    const clock = new FakeClock()
+    const memory = await AgentMemory.load(store, clock)
+    for (const id of ['ses_a', 'ses_b']) memory.of(id, 1).deadline = clock.now() + 60_000
+    const stored = () =>
+      JSON.parse(store.text!).sessions as Record<string, { ending: unknown; attempt: number; deadline: number }>
+    await memory.save()
+    const { deadline } = stored().ses_b!
+    memory.of('ses_a', 1).ending = { cause: 'ttl', reason: 'over' }
+    await memory.save()
+    expect(stored()).toMatchObject({ ses_a: { ending: { cause: 'ttl' } }, ses_b: { ending: null, deadline } })
+    memory.of('ses_a', 2).attempt = 3
+    await memory.save()
+    expect(stored().ses_a).toMatchObject({ ending: null, attempt: 3 })
+    clock.stepWall(5_000)
+    memory.epoch++
+    await memory.save()
+    expect(stored().ses_b!.deadline).toBe(deadline + 5_000)
+  })
+
   test('a failed write is told to who waits for it, and the next one tries anew', async () => {
     const store = memoryStore()
     const memory = await AgentMemory.load(store, new FakeClock())

@@ -13,6 +13,10 @@ export class FakeClock implements Clock {
   stepWall(ms: number): void {
     this.wallOffset += ms
   }
+  /** Time goes by while somebody works: nothing falls due meanwhile. */
+  pass(ms: number): void {
+    this.time += ms
+  }
   after(ms: number, run: () => void): () => void {
     const timer = { at: this.time + Math.max(0, ms), order: this.order++, run }
     this.timers.push(timer)
