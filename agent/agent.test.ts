@@ -199,7 +199,7 @@ describe('what the operator allows', () => {
     agent = startAgent({
       origin: api.origin,
       runtime,
-      policy: { kinds: ['desktop'], maxSessions: 2, featuresOff: ['exec', 'cdp'] },
+      policy: { kinds: ['desktop'], maxSessions: 2, featuresOff: ['exec', 'cdp', 'logs'] },
     })
     const hello = await api.until(() => api.heard.find(message => message.type === 'hello'))
     expect(hello).toMatchObject({ capabilities: { kinds: ['desktop'], features: ['display'], capacity: { sessions: 2 } } })

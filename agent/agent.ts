@@ -188,10 +188,13 @@ function withPolicy(can: Awaited<ReturnType<Runtime['capabilities']>>, policy: P
   return {
     ...can,
     kinds: can.kinds.filter(kind => policy.kinds?.includes(kind) ?? true),
-    features: can.features.filter(
-      feature =>
-        !(feature.startsWith('exec') ? [feature, 'exec', 'terminal'] : [feature]).some(word => policy.featuresOff.includes(word)),
-    ),
+    features: can.features.filter(feature => !switchesOf(feature).some(word => policy.featuresOff.includes(word))),
     capacity: { ...can.capacity, sessions: Math.min(can.capacity.sessions, policy.maxSessions) },
   }
+}
+
+/** The words that switch a feature off. */
+function switchesOf(feature: string): string[] {
+  if (feature.startsWith('exec')) return [feature, 'exec', 'terminal']
+  return feature === 'logs_jobs' ? [feature, 'logs', 'jobs'] : [feature]
 }

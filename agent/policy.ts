@@ -109,12 +109,14 @@ export function forbiddenStream(policy: Policy, open: Open, spec: SessionSpec): 
   return null
 }
 
-/** The same of a job: nothing but a terminal leads into one. */
+/** The same of a job: a terminal leads into one, and its pods' output out of it. */
 export function forbiddenInJob({ featuresOff }: Policy, { kind, role }: Open): StreamRefusal | null {
-  const off = ['jobs', 'exec', 'terminal'].some(word => featuresOff.includes(word))
-  if (kind === 'terminal' && role === 'control' && !off) return null
-  const detail = kind === 'terminal' && off ? 'this cluster does not allow terminals in jobs' : `a job has no ${kind} stream`
-  return { status: 403, code: 'forbidden', detail }
+  const forbidden = (detail: string): StreamRefusal => ({ status: 403, code: 'forbidden', detail })
+  const off = (words: string[]) => words.some(word => featuresOff.includes(word))
+  if (kind === 'logs')
+    return off(['jobs', 'logs', 'logs_jobs']) ? forbidden('this cluster does not show what jobs left running') : null
+  if (kind !== 'terminal' || role !== 'control') return forbidden(`a job has no ${kind} stream`)
+  return off(['jobs', 'exec', 'terminal']) ? forbidden('this cluster does not allow terminals in jobs') : null
 }
 
 /** The clipboard a stream gets: never more than the session's spec, the stream's grant and the cluster's policy all allow. */

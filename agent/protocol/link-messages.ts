@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { DesiredJob, ObservedJob } from './job-spec.ts'
 import { clipboardPolicies, DesiredSession, ObservedSession } from './session-spec.ts'
-import { ObservedTerminal, TerminalTarget } from './terminal-frames.ts'
+import { ObservedTerminal, TerminalJob, TerminalTarget } from './terminal-frames.ts'
 
 export const linkSubprotocol = 'porthole.link.v1'
 export const protocolVersion = 1
@@ -77,7 +77,14 @@ export const StreamTarget = z.object({
   volume: z.string().optional(),
   /** `logs` */
   logs: z
-    .object({ tail_lines: z.int().nonnegative().optional(), follow: z.boolean(), container: z.string().optional() })
+    .object({
+      tail_lines: z.int().nonnegative().optional(),
+      follow: z.boolean(),
+      container: z.string().optional(),
+      /** Of what a job runs: `open.session` is then the job's id. */
+      pod: z.string().optional(),
+      job: TerminalJob.optional(),
+    })
     .optional(),
   /** `terminal` */
   terminal: TerminalTarget.optional(),

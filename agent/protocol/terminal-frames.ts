@@ -39,7 +39,7 @@ export type ToTerminalViewer =
   | { type: 'error'; detail: string }
   | { type: 'pong' }
 
-/** Of a terminal in a job, whose id the stream has in place of a session's: what the agent finds its pods by. */
+/** Of a terminal in a job, or its live output; the stream has the job's id in place of a session's: what the agent finds its pods by. */
 export const TerminalJob = z.object({
   type: z.enum(jobTypes),
   attempt: z.int().positive(),

@@ -10,7 +10,7 @@
  */
 import type { JobCause, JobOutcome, JobProgress, JobResource, JobSpec, JobType } from '#protocol/job-spec.ts'
 import type { TerminalJob } from '#protocol/terminal-frames.ts'
-import { DialError, type Shell, type ShellOrder } from './runtime.ts'
+import { DialError, type LogOptions, type Shell, type ShellOrder } from './runtime.ts'
 
 /** Everything that is needed to make one attempt. */
 export interface JobAttempt {
@@ -72,6 +72,14 @@ export type LogPiece =
   /** So many bytes are lost for ever; `unknownGap` of the protocol (1) when nobody knows: the next piece begins behind it all the same. */
   | { offset: number; gap: number; mark?: string }
 
+/** What one container writes now. `streams` are all that could be read so; each is named `pod/container`. */
+export interface LiveOutput {
+  stream: string
+  streams: string[]
+  /** At its reader's pace; ends with the container, or with what is there. */
+  output: AsyncIterable<Uint8Array>
+}
+
 export interface JobRuntime {
   /** Types it takes here, and how many attempts at one time. */
   capabilities(): Promise<{ types: JobType[]; capacity: number }>
@@ -99,6 +107,11 @@ export interface JobRuntime {
   logs(name: string, uid: string, stream: string, from: LogPosition, signal: AbortSignal): AsyncIterable<LogPiece>
   /** A shell inside what runs because of the job (feature word `exec_jobs`). Rejects with DialError when there can be none. */
   exec?(job: string, of: TerminalJob, order: ShellOrder, signal: AbortSignal): Promise<Shell>
+  /**
+   * What a pod writes that runs because of the job, also when the job is over (feature word `logs_jobs`); without `pod` the newest. `signal` ends the
+   * looking for it, that of the options the output. Rejects with DialError when there is none.
+   */
+  output?(job: string, of: TerminalJob, options: LogOptions & { pod?: string }, signal: AbortSignal): Promise<LiveOutput>
   /** The agent ends in good order: ends what cannot go on without an agent. */
   close(): Promise<void>
 }
@@ -152,6 +165,11 @@ export function joinJobRuntimes(parts: readonly JobRuntime[]): JobRuntime {
       const part = await takerOf(of.type)
       if (!part?.exec) throw new DialError(501, 'unsupported', `this cluster has no terminals in jobs of type ${of.type}`)
       return await part.exec(job, of, order, signal)
+    },
+    async output(job, of, options, signal) {
+      const part = await takerOf(of.type)
+      if (!part?.output) throw new DialError(501, 'unsupported', `this cluster has no live output of jobs of type ${of.type}`)
+      return await part.output(job, of, options, signal)
     },
     close: async () => {
       await Promise.all(parts.map(part => part.close()))

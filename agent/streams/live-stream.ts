@@ -14,6 +14,7 @@ import { viewTerminal } from '../terminals/terminal-viewer.ts'
 import { dialData } from './data-socket.ts'
 import { relayHttp } from './http-stream.ts'
 import { LegWatch } from './leg-watch.ts'
+import { openLogs } from './logs-answer.ts'
 import { type RelayContext, relayBytes, relayMessages } from './relay.ts'
 import { greetTarget } from './rfb/target-handshake.ts'
 import { ViewerFilter } from './rfb/viewer-filter.ts'
@@ -46,8 +47,6 @@ interface Prepared {
 }
 
 const dialDeadlineMs = 10_000
-/** Silent logs: so long we wait for a first byte or an error before answering the viewer. */
-const firstLogMs = 100
 const greetingMs = 15_000
 
 export async function runStream(
@@ -201,22 +200,7 @@ async function prepare(
       return { relay: context => relayHttp(context, async () => response).finally(drop), drop }
     }
     case 'logs': {
-      const { tail_lines: tailLines, follow = false, container } = target.logs ?? {}
-      const stop = new AbortController()
-      const options = { ...(tailLines !== undefined && { tailLines }), ...(container !== undefined && { container }), follow }
-      const lines = runtime.logs(session, { ...options, signal: AbortSignal.any([stop.signal, life]) })[Symbol.asyncIterator]()
-      const first = lines.next()
-      const drop = () => {
-        stop.abort(new Error('dropped'))
-        first.catch(() => {})
-        lines.return?.()?.then(undefined, () => {})
-      }
-      // An error at once becomes an answer; silence is fine.
-      await new Promise<void>((resolve, reject) => {
-        const cancel = clock.after(firstLogMs, resolve)
-        first.then(() => resolve(), reject).finally(cancel)
-      })
-      const answer = { status: 200, headers: {}, body: resumed(first, lines) }
+      const { answer, drop } = await openLogs({ runtime, clock }, open, dialling, life)
       return { relay: context => relayHttp(context, async () => answer).finally(drop), drop }
     }
     case 'terminal': {
@@ -226,11 +210,6 @@ async function prepare(
       return { relay: context => viewTerminal(context, terminal, wish), drop: () => {} }
     }
   }
-}
-
-/** An iterator whose first step was taken already. */
-async function* resumed<T>(first: Promise<IteratorResult<T>>, rest: AsyncIterator<T>): AsyncGenerator<T> {
-  for (let step = await first; !step.done; step = await rest.next()) yield step.value
 }
 
 async function dialTarget(dialling: Promise<Dialled>, signal: AbortSignal): Promise<Dialled> {

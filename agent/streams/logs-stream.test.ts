@@ -1,5 +1,6 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { httpWindow } from '#protocol/http-frames.ts'
+import type { JobRuntime } from '../runtimes/job-runtime.ts'
 import { DialError, type LogOptions } from '../runtimes/runtime.ts'
 import { ApiDouble } from '../testing/api-double.ts'
 import { ApiEnd } from '../testing/api-end.ts'
@@ -84,4 +85,58 @@ test('no faster than the viewer reads', async () => {
   end.grant()
   await eventually(() => end.closed !== null)
   expect([end.ended, end.size]).toEqual([true, 64 * 1024 * 1024])
+})
+
+describe('of a job', () => {
+  const of = { type: 'manifest' as const, attempt: 1, project: 'prj_a', set: 'shop' }
+  const live = { kind: 'logs' as const, role: 'view' as const, session: 'job_a' }
+  const wish = { logs: { follow: true, tail_lines: 3, pod: 'web-1', job: of } }
+  const jobs = (output: JobRuntime['output']) => {
+    world.runtime.jobs = { output } as JobRuntime
+  }
+
+  test('what its pod writes, and in the head which it is and which others there are; ends with its viewer', async () => {
+    let stopped = false
+    let asked: unknown = null
+    jobs(async (job, by, { signal, ...options }) => {
+      asked = { job, by, options }
+      const output = (async function* () {
+        yield Buffer.from('one\n')
+        await closed(signal)
+        stopped = true
+      })()
+      return { stream: 'web-1/main', streams: ['web-1/main', 'web-2/main'], output }
+    })
+    const stream = world.open({ ...live, target: wish })
+    const end = new ApiEnd(await api.dataSocket(stream))
+    await eventually(() => end.size === 4)
+    expect(end.head?.headers).toEqual({ 'x-log-stream': 'web-1/main', 'x-log-streams': 'web-1/main, web-2/main' })
+    expect(asked).toEqual({ job: 'job_a', by: of, options: { follow: true, tailLines: 3, pod: 'web-1' } })
+    end.socket.close(1000)
+    await world.outcome(stream)
+    await eventually(() => stopped)
+  })
+
+  test('what the runtime refuses is an answer', async () => {
+    jobs(async () => {
+      throw new DialError(409, 'job_not_running', 'no pod of the job runs')
+    })
+    const refused = { type: 'refused', status: 409, code: 'job_not_running', detail: 'no pod of the job runs' }
+    expect(await world.outcome(world.open({ ...live, target: wish }))).toMatchObject(refused)
+  })
+
+  test('not where the runtime has none, nor of an API that does not say whose pods', async () => {
+    expect(await world.outcome(world.open({ ...live, target: wish }))).toMatchObject({ type: 'refused', status: 501 })
+    jobs(async () => ({ stream: 'a/b', streams: [], output: (async function* () {})() }))
+    const target = { logs: { follow: false } }
+    expect(await world.outcome(world.open({ ...live, target }))).toMatchObject({ type: 'refused', status: 501 })
+  })
+
+  test.each(['logs', 'logs_jobs', 'jobs'])('not where the operator switched off %s', async word => {
+    const closedWorld = new TableWorld(api, { featuresOff: [word] })
+    expect(await closedWorld.outcome(closedWorld.open({ ...live, target: wish }))).toMatchObject({
+      status: 403,
+      code: 'forbidden',
+    })
+  })
 })

@@ -50,7 +50,7 @@ export class ScriptedRuntime implements Runtime {
       runtime: 'local' as const,
       kinds: ['browser', 'desktop', 'app'],
       browsers: ['chromium'],
-      features: ['display', 'exec'],
+      features: ['display', 'exec', 'logs_jobs'],
       versions: {},
       notes: [],
       capacity: { sessions: 50, cpu_millis: null, memory_bytes: null },

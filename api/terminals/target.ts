@@ -36,7 +36,8 @@ export async function placeOf(
 /** What a manifest applied and a deploy rolled out runs on after their end. */
 export const outlives = (type: JobRow['type']) => type === 'manifest' || type === 'deploy'
 
-function enterable(row: JobRow): string {
+/** Its cluster, where something of it may run. */
+export function enterable(row: JobRow): string {
   const there = row.status === 'running' || (outlives(row.type) && row.status !== 'queued')
   if (there && row.cluster_id) return row.cluster_id
   const why = row.status_reason && row.status_reason !== row.status ? `: ${row.status_reason}` : '.'
@@ -47,6 +48,10 @@ function enterable(row: JobRow): string {
 export async function jobForAgent(ctx: Ctx, id: string): Promise<TerminalJob> {
   const row = await findJob(ctx, id)
   enterable(row)
+  return podsBy(row)
+}
+
+export function podsBy(row: JobRow): TerminalJob {
   const { type, attempt, project_id: project, spec } = row
   const namespace = 'namespace' in spec && spec.namespace !== undefined ? { namespace: spec.namespace } : {}
   const set = spec.type === 'manifest' && spec.set !== null ? { set: spec.set } : {}
@@ -54,8 +59,14 @@ export async function jobForAgent(ctx: Ctx, id: string): Promise<TerminalJob> {
   return { type, attempt, project, ...namespace, ...set, ...services }
 }
 
-/** Refuses while its agent cannot be reached, or has no terminals. */
-export async function reachable(ctx: Ctx, cluster: string, feature: 'exec' | 'exec_jobs'): Promise<void> {
+const without = {
+  exec: 'no terminals',
+  exec_jobs: 'no terminals in jobs',
+  logs_jobs: 'no live output of jobs',
+} as const
+
+/** Refuses while its agent cannot be reached, or does not offer this. */
+export async function reachable(ctx: Ctx, cluster: string, feature: keyof typeof without): Promise<void> {
   const [row] = await ctx.db
     .select({ online: clusterOnline, capabilities: clusters.capabilities })
     .from(clusters)
@@ -64,6 +75,6 @@ export async function reachable(ctx: Ctx, cluster: string, feature: 'exec' | 'ex
   if (!row.capabilities?.features.includes(feature))
     throw new Problem(
       'conflict',
-      `This cluster has no terminals${feature === 'exec_jobs' ? ' in jobs' : ''}: its agent does not offer them, or its operator switched them off.`,
+      `This cluster has ${without[feature]}: its agent does not offer that, or its operator switched it off.`,
     )
 }

@@ -2,10 +2,11 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
-import { isNull } from 'drizzle-orm'
+import { eq, isNull } from 'drizzle-orm'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
-import { grants } from '#db/schema.ts'
+import { clusters, grants, jobs } from '#db/schema.ts'
 import type { Open } from '#protocol/link-messages.ts'
+import { capabilities } from './fake-agent.ts'
 import { HostDouble } from './host-double.ts'
 import type { PlatformApi } from './platform-api.ts'
 import { ServingAgent } from './serving-agent.ts'
@@ -214,6 +215,79 @@ export function exchangeConformance(running: () => PlatformApi): void {
       const writing = setInterval(() => writer.ws.send(Buffer.from('more\n')), 50)
       await closed
       clearInterval(writing)
+      await idle()
+    })
+
+    it('live output of a job that is over: at the reader’s pace, until its container ends or the reader leaves', async () => {
+      const { cluster } = agent.agent
+      await api.db
+        .update(clusters)
+        .set({ capabilities: { ...capabilities, features: ['logs_jobs'], jobs: { types: ['manifest'], capacity: 5 } } })
+        .where(eq(clusters.id, cluster))
+      const made = await fetch(`${api.url}/v1/jobs`, {
+        method: 'POST',
+        headers: { ...headers(), 'content-type': 'application/json' },
+        body: JSON.stringify({
+          type: 'manifest',
+          cluster,
+          set: 'shop',
+          yaml: 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n',
+        }),
+      })
+      const job = (await made.json()) as { id: string; project: string }
+      const over = {
+        status: 'succeeded',
+        cause: 'exit',
+        cluster_id: cluster,
+        started_at: new Date(),
+        ended_at: new Date(),
+      } as const
+      await api.db.update(jobs).set(over).where(eq(jobs.id, job.id))
+      const live = `${api.url}/v1/jobs/${job.id}/logs?live=true`
+
+      let asked = next()
+      const answering = fetch(`${live}&follow=true&tail_lines=5&pod=web-1&container=main`, { headers: headers() })
+      const { open, host } = await asked
+      const by = { type: 'manifest', attempt: 1, project: job.project, set: 'shop' }
+      const logs = { follow: true, tail_lines: 5, pod: 'web-1', container: 'main', job: by }
+      expect(open).toMatchObject({ kind: 'logs', role: 'view', session: job.id, target: { logs } })
+      host.frame({
+        type: 'head',
+        status: 200,
+        headers: { 'x-log-stream': 'web-1/main', 'x-log-streams': 'web-1/main, web-2/main' },
+      })
+      const answer = await answering
+      const named = ['content-type', 'x-log-stream', 'x-log-streams'].map(name => answer.headers.get(name))
+      expect(named).toEqual(['text/event-stream; charset=utf-8', 'web-1/main', 'web-1/main, web-2/main'])
+      for (const text of ['\x1b[31mone\x1b[2J\n', 'tw', 'o \u20ac\n']) await host.send(Buffer.from(text))
+      host.frame({ type: 'end' })
+      const told = await answer.text()
+      const events = [...told.matchAll(/event: (\w+)\ndata: (.*)\n\n/g)].map(([, event, data]) => ({
+        event,
+        ...JSON.parse(data!),
+      }))
+      expect(events.at(-1)).toEqual({ event: 'end', attempt: 1, status: 'succeeded' })
+      const said = events.filter(({ event }) => event === 'log')
+      expect(said.map(({ text }) => text).join('')).toBe('\x1b[31mone\ntwo \u20ac\n')
+      expect(said.every(({ stream }) => stream === 'web-1/main')).toBe(true)
+      expect(told).not.toContain('\nid:')
+
+      // A reader that takes nothing: no more than a few windows leave the agent.
+      asked = next()
+      const left = new AbortController()
+      const raw = fetch(`${live}&format=raw`, { headers: headers(), signal: left.signal })
+      const writer = (await asked).host
+      writer.frame({ type: 'head', status: 200, headers: {} })
+      await raw
+      let sent = 0
+      const sending = (async () => {
+        for (; sent < 64; sent++) await writer.send(Buffer.alloc(MB))
+      })()
+      const stopped = expect(sending).rejects.toThrow('closed')
+      await vi.waitFor(() => expect(writer.window.room).toBe(0), { timeout: 30_000 })
+      left.abort()
+      await stopped
+      expect(sent).toBeLessThan(64)
       await idle()
     })
   })

@@ -63,6 +63,8 @@ const get = (path: string) => place.admin.ask('GET', path.replace('{ns}', `names
 const imageOf = async (name: string) =>
   // biome-ignore lint/suspicious/noExplicitAny: whatever the cluster answers
   ((await get(`/apis/apps/v1/{ns}/deployments/${name}`)).body as any).spec.template.spec.containers[0].image as string
+const pods = (job: { resources: { kind: string; name: string }[] }, app: string) =>
+  job.resources.find(({ kind, name }) => kind === 'Pod' && name.startsWith(app))!.name
 const changes = (job: { result: { changes: { kind: string; name: string; change: string }[] } }) =>
   Object.fromEntries(job.result.changes.map(({ kind, name, change }) => [`${kind}/${name}`, change]))
 const states = (job: { resources: { kind: string; name: string; state: string }[] }) =>
@@ -178,6 +180,46 @@ it('a manifest: dry run, applied, entered, its pods’ output, diffed, pruned, d
   expect((await porthole.api('DELETE', `/v1/jobs/${again.id}`)).status).toBe(204)
   await expect.poll(async () => (await get('/apis/apps/v1/{ns}/deployments/web')).status, { timeout: 120_000 }).toBe(404)
   await expect.poll(async () => (await get('/api/v1/{ns}/configmaps/settings')).status, { timeout: 120_000 }).toBe(404)
+})
+
+it('what a manifest left running is read while it writes, until its reader leaves', async () => {
+  const tick = deployment('n=0; while true; do n=$((n+1)); echo tick $n; sleep 1; done')
+  const applied = await manifest(all(tick, task('echo migrated')), { set: 'ticks' })
+  expect(applied.status).toBe('succeeded')
+  const path = `/v1/jobs/${applied.id}/logs?live=true`
+  const read = (query: string, more: RequestInit = {}) =>
+    fetch(`${porthole.url}${path}${query}`, {
+      ...more,
+      headers: { authorization: `Bearer ${porthole.token}`, accept: 'text/plain' },
+    })
+
+  const left = new AbortController()
+  const answer = await read('&follow=true&tail_lines=1', { signal: left.signal })
+  expect([answer.status, answer.headers.get('x-log-stream')]).toEqual([200, `${pods(applied, 'web')}/main`])
+  expect(answer.headers.get('x-log-streams')!.split(', ').sort()).toEqual(
+    [`${pods(applied, 'migrate')}/main`, `${pods(applied, 'web')}/main`].sort(),
+  )
+  let seen = ''
+  const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader()
+  const ticks = () => [...seen.matchAll(/tick (\d+)\n/g)].map(([, n]) => Number(n))
+  while (ticks().length < 5) seen += (await reader.read()).value!
+  const first = ticks()[0]!
+  expect(ticks().slice(0, 5)).toEqual([0, 1, 2, 3, 4].map(n => first + n))
+  expect(await log(applied.id, `?pod=${pods(applied, 'web')}`)).not.toContain(`tick ${first + 4}\n`)
+  // The agent lets go of it: nothing is carried for a reader that left.
+  const streams = async () => (await porthole.api('GET', `/v1/clusters/${cluster}`)).body.load.streams
+  await expect.poll(streams, { timeout: 120_000, interval: 500 }).toBeGreaterThan(0)
+  left.abort()
+  await expect.poll(streams, { timeout: 120_000, interval: 500 }).toBe(0)
+
+  const done = await read(`&pod=${pods(applied, 'migrate')}`)
+  expect(await done.text()).toBe('migrated\n')
+  expect((await porthole.api('GET', `${path}&pod=nobody`)).body).toMatchObject({
+    status: 404,
+    detail: expect.stringContaining('no pod nobody'),
+  })
+  expect((await porthole.api('DELETE', `/v1/jobs/${applied.id}`)).status).toBe(204)
+  await expect.poll(async () => (await get('/apis/apps/v1/{ns}/deployments/web')).status, { timeout: 120_000 }).toBe(404)
 })
 
 describe('a deploy', () => {

@@ -94,6 +94,7 @@ export function fakeJobs({ state, nextId, tell }: Parts) {
   }
 
   function logs(request: IncomingMessage, url: URL, job: Job, response: ServerResponse): unknown {
+    if (url.searchParams.get('live') === 'true') return live(url, job, response)
     const text = state.jobLogs.get(job.id) ?? ''
     if (url.searchParams.get('follow') !== 'true') {
       response.writeHead(200, { 'content-type': 'text/plain' })
@@ -107,6 +108,19 @@ export function fakeJobs({ state, nextId, tell }: Parts) {
     const open = followers.get(job.id) ?? new Set()
     followers.set(job.id, open.add(response))
     response.on('close', () => open.delete(response))
+  }
+
+  /** Two pods that go on writing; of `gone` nothing runs. */
+  function live(url: URL, job: Job, response: ServerResponse): unknown {
+    if (job.name === 'gone') return problem(response, 409, 'job_not_running', { detail: 'no pod of the job runs' })
+    const streams = ['shop-2/main', 'shop-1/main']
+    const pod = url.searchParams.get('pod')
+    const stream = pod ? `${pod}/${url.searchParams.get('container')}` : streams[0]!
+    const type = url.searchParams.get('follow') === 'true' ? 'text/event-stream' : 'text/plain'
+    response.writeHead(200, { 'content-type': type, 'x-log-stream': stream, 'x-log-streams': streams.join(', ') })
+    const text = `${stream} serves\n`
+    if (type === 'text/plain') return response.end(text)
+    response.write(`event: log\ndata: ${JSON.stringify({ attempt: 1, stream, offset: 0, text })}\n\n`)
   }
 
   return {

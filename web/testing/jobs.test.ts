@@ -94,6 +94,25 @@ test('a hundred thousand lines are read without choking, and saved whole', async
   expect((await readFile(await file.path(), 'utf8')).split('\n')).toHaveLength(100_001)
 })
 
+test('what a manifest left running is read live, one container or another, and the log again', async () => {
+  dashboard.api.state.jobLogs.set('job_07man', 'Deployment/shop: available\n')
+  await dashboard.open('/jobs/job_07man')
+  await lines().getByText('Deployment/shop: available').waitFor()
+  await page.locator('label', { hasText: 'Live output' }).click()
+  await lines().getByText('shop-2/main serves').waitFor()
+  await page.getByText('Following', { exact: true }).waitFor()
+  await page.getByLabel('Container').selectOption('shop-1/main')
+  await lines().getByText('shop-1/main serves').waitFor()
+  expect(await lines().count()).toBe(1)
+  const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Save' }).click()])
+  expect(await readFile(await file.path(), 'utf8')).toBe('shop-1/main serves\n')
+  await page.locator('label', { hasText: 'Live output' }).click()
+  await lines().getByText('Deployment/shop: available').waitFor()
+  dashboard.api.jobs.tellJob({ ...job('job_07man'), name: 'gone' })
+  await page.locator('label', { hasText: 'Live output' }).click()
+  await page.getByText('no pod of the job runs').waitFor()
+})
+
 test('cancel, run again, delete', async () => {
   await dashboard.open('/jobs/job_01run')
   await page.getByRole('button', { name: 'Cancel' }).click()

@@ -32,6 +32,7 @@ export async function clusterCapabilities(
     'warm',
     ...(probe?.enforced ? ['egress'] : []),
     ...(shells ? ['exec', 'exec_jobs'] : []),
+    ...(settings.places.length > 0 ? ['logs_jobs'] : []),
   ]
   return {
     runtime: 'kubernetes',

@@ -11,6 +11,8 @@ export interface PodLogOptions {
   tailLines?: number
   follow: boolean
   container?: string
+  /** See KubeRequest. */
+  as?: string
   signal: AbortSignal
 }
 
@@ -24,6 +26,7 @@ export async function* podLog(client: KubeClient, pod: Pod, options: PodLogOptio
       follow: options.follow || undefined,
       tailLines: options.tailLines,
     },
+    ...(options.as !== undefined && { as: options.as }),
     priority: 'look',
     signal: options.signal,
   })

@@ -54,7 +54,9 @@ export async function* eventLog(
     if (event.kind === 'raw') continue
     const { kind, places, ...rest } = event
     const data = JSON.stringify({ attempt, ...rest })
-    yield encoder.encode(`id: ${placeId(attempt, places)}\nevent: ${kind === 'gap' ? 'gap' : 'log'}\ndata: ${data}\n\n`)
+    // What is read live has no places to go on from.
+    const id = places.size > 0 ? `id: ${placeId(attempt, places)}\n` : ''
+    yield encoder.encode(`${id}event: ${kind === 'gap' ? 'gap' : 'log'}\ndata: ${data}\n\n`)
   }
 }
 

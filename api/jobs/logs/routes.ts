@@ -3,11 +3,12 @@ import { z } from '@hono/zod-openapi'
 import { LogPieceAnswer, LogPieceQuery, maxLogPiece } from '#protocol/job-logs.ts'
 import { verifyAgent } from '../../agents/identity.ts'
 import { aliveCheck } from '../../events/routes.ts'
-import { Problem } from '../../problem.ts'
+import { invalid, Problem } from '../../problem.ts'
 import type { Mount } from '../../resources.ts'
 import { json, newRouter, problemAnswers, route } from '../../route.ts'
 import { findJob } from '../read.ts'
-import { readLog } from './follow.ts'
+import { type LogEvent, readLog } from './follow.ts'
+import { liveLog, openLive } from './live.ts'
 import { eventLog, placesOf, textLog } from './present.ts'
 import { missingBytes, streamsOf, tailOffset } from './read.ts'
 import { takeLogPiece } from './take.ts'
@@ -31,6 +32,10 @@ const read = route({
       follow: flag.optional(),
       pod: z.string().max(253).optional(),
       container: z.string().max(63).optional(),
+      live: flag.optional().openapi({
+        description:
+          'What a pod of a manifest or deploy job writes now, also when the job is over, in place of what was kept. Without `pod`: the newest that runs. The answer names the container it reads in `x-log-stream` (`pod/container`), and all that could be read in `x-log-streams`.',
+      }),
       format: z
         .enum(['text', 'raw'])
         .default('text')
@@ -42,7 +47,15 @@ const read = route({
       description: 'Its output so far. `event: log` has `{attempt, stream, offset, text}`, `gap` `{…, bytes}`, `end` `{status}`.',
       content: { 'text/plain': plain, 'text/event-stream': plain, 'application/octet-stream': plain },
     },
-    ...problemAnswers('not_found'),
+    ...problemAnswers(
+      'not_found',
+      'conflict',
+      'job_not_running',
+      'target_refused',
+      'cluster_offline',
+      'no_capacity',
+      'target_timeout',
+    ),
   },
 })
 
@@ -65,34 +78,42 @@ export const mountJobLogs: Mount = (app, { auth }) => {
   const router = newRouter()
   router.openapi(read, async c => {
     const { ctx } = c.var
-    const { follow = false, tail_lines, format, pod, container, attempt } = c.req.valid('query')
+    const { follow = false, live = false, tail_lines, format, pod, container, attempt } = c.req.valid('query')
     const job = await findJob(ctx, c.req.valid('param').id)
+    const raw = format === 'raw'
+    const events = follow && !raw && !wantsPlainText(c.req.header('accept'))
+    const ended = new AbortController()
+    const signal = AbortSignal.any([c.req.raw.signal, ended.signal])
+    const alive = follow ? aliveCheck(ctx, auth, c.req.raw) : async () => true
+    const answer = (log: AsyncGenerator<LogEvent>, headings: boolean, headers: Record<string, string>) => {
+      const body = events ? eventLog(log, attempt ?? job.attempt, alive) : textLog(log, { headings, raw, alive })
+      const type = events ? 'text/event-stream' : raw ? 'application/octet-stream' : 'text/plain'
+      return new Response(streamOf(body, ended), {
+        headers: {
+          'content-type': raw ? type : `${type}; charset=utf-8`,
+          'cache-control': 'no-store',
+          'x-content-type-options': 'nosniff',
+          'x-accel-buffering': 'no',
+          ...headers,
+        },
+      }) as never
+    }
+    if (live) {
+      if (attempt !== undefined) throw invalid('?attempt', 'What runs now is of no attempt: leave it out with `live`.')
+      const output = await openLive(ctx, job, { tail_lines, follow, pod, container }, signal)
+      return answer(liveLog(output, { raw, status: job.status, signal }), false, output.headers)
+    }
     const wish = { job: job.id, attempt: attempt ?? job.attempt, pod, container, follow }
     if (wish.attempt > job.attempt) throw new Problem('not_found', 'There has been no such attempt.')
-    const events = follow && format === 'text' && !wantsPlainText(c.req.header('accept'))
     const resumed = events ? placesOf(c.req.valid('header')['last-event-id'], wish.attempt) : null
     const from = resumed ?? new Map<string, number>()
     const streams = await streamsOf(ctx.db, wish.job, wish.attempt, wish)
     if (!resumed && tail_lines !== undefined)
       for (const stream of streams)
         from.set(stream, await tailOffset(ctx.db, { job_id: wish.job, attempt: wish.attempt, stream }, tail_lines))
-    const ended = new AbortController()
-    const signal = AbortSignal.any([c.req.raw.signal, ended.signal])
-    const raw = format === 'raw'
     const log = readLog({ db: ctx.db, wish, raw, from, signal })
-    const alive = follow ? aliveCheck(ctx, auth, c.req.raw) : async () => true
-    const body = events ? eventLog(log, wish.attempt, alive) : textLog(log, { headings: streams.length > 1, raw, alive })
     const missing = raw ? await missingBytes(ctx.db, { job_id: wish.job, attempt: wish.attempt, stream: streams[0] ?? '' }) : 0
-    const type = events ? 'text/event-stream' : raw ? 'application/octet-stream' : 'text/plain'
-    return new Response(streamOf(body, ended), {
-      headers: {
-        'content-type': raw ? type : `${type}; charset=utf-8`,
-        'cache-control': 'no-store',
-        'x-content-type-options': 'nosniff',
-        'x-accel-buffering': 'no',
-        ...(missing > 0 ? { 'x-log-missing-bytes': String(missing) } : {}),
-      },
-    }) as never
+    return answer(log, streams.length > 1, missing > 0 ? { 'x-log-missing-bytes': String(missing) } : {})
   })
   router.openapi(take, async c => {
     const { ctx } = c.var

@@ -29,6 +29,16 @@ export function jobCalls({ send, json, maybe }: Http) {
         headers: { accept: 'text/event-stream', ...(lastEventId ? { 'last-event-id': lastEventId } : {}) },
         signal,
       }),
+    /** What a pod of a manifest or deploy writes now; `stream` is `pod/container`, absent: the newest pod that runs. */
+    liveOutput: (id: string, wish: { stream?: string; tail: number; follow: boolean }, signal: AbortSignal) => {
+      const [pod, container] = wish.stream?.split('/') ?? []
+      const chosen = pod === undefined || container === undefined ? {} : { pod, container }
+      return send(job(id, '/logs'), {
+        query: { live: true, tail_lines: wish.tail, ...(wish.follow && { follow: true }), ...chosen },
+        headers: { accept: wish.follow ? 'text/event-stream' : 'text/plain' },
+        signal,
+      })
+    },
     jobLog: async (id: string, attempt: number, signal: AbortSignal): Promise<Blob> =>
       (await send(job(id, '/logs'), { query: { attempt }, headers: { accept: 'text/plain' }, signal })).blob(),
   }

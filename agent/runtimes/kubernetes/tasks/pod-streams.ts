@@ -31,7 +31,8 @@ export function podWatch(owner: Owner, { objects, signal, streams }: TaskContext
   }
 }
 
-const containersOf = ({ spec }: Pod) => [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])].map(({ name }) => name)
+export const containersOf = ({ spec }: Pod) =>
+  [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])].map(({ name }) => name)
 
 export interface PodStreamParts {
   client: KubeClient

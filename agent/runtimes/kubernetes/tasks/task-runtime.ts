@@ -9,10 +9,11 @@ import {
   type JobInstance,
   JobRefused,
   type JobRuntime,
+  type LiveOutput,
   type LogPiece,
   type LogPosition,
 } from '../../job-runtime.ts'
-import { DialError, type Shell, type ShellOrder } from '../../runtime.ts'
+import { DialError, type LogOptions, type Shell, type ShellOrder } from '../../runtime.ts'
 import type { KubeClient } from '../kube-client.ts'
 import { deployTask } from './deploy-task.ts'
 import { ofJob } from './manifest-labels.ts'
@@ -20,6 +21,7 @@ import { manifestTask, ofSelector, removeAll } from './manifest-task.ts'
 import { PlaceObjects } from './place-objects.ts'
 import { type ProjectPlace, placeFor } from './project-places.ts'
 import { RunningTask } from './running-task.ts'
+import { taskOutput } from './task-output.ts'
 import { type KeptTask, TaskRecords, type TaskState } from './task-record.ts'
 import { taskShell } from './task-shell.ts'
 
@@ -198,6 +200,13 @@ export class TaskRuntime implements JobRuntime {
     const { client, places, agentName: agent } = this.parts
     const objects = new PlaceObjects(client, placeToEnter(places, of))
     return await taskShell({ client, objects, agent }, job, of, order, signal)
+  }
+
+  async output(job: string, of: TerminalJob, options: LogOptions & { pod?: string }, signal: AbortSignal): Promise<LiveOutput> {
+    const { client, places, agentName: agent, clock } = this.parts
+    const objects = new PlaceObjects(client, placeToEnter(places, of))
+    const wish = { ...options, signal: AbortSignal.any([options.signal, this.life.signal]) }
+    return await taskOutput({ client, objects, agent, clock }, job, of, wish, signal)
   }
 
   private find(name: string, uid: string): RunningTask | undefined {

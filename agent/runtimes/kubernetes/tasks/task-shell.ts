@@ -1,60 +1,27 @@
-/** Terminals in what manifests and deploys run: only in pods that carry this project's labels, which nobody but us can write, with its account's rights. */
-import { findKind } from '#protocol/manifest/kinds.ts'
+/** Terminals in what manifests and deploys run, with the rights of the project's account. */
 import type { TerminalJob } from '#protocol/terminal-frames.ts'
 import { DialError, type Shell, type ShellOrder } from '../../runtime.ts'
 import type { KubeClient } from '../kube-client.ts'
-import { selectorText } from '../labels.ts'
 import { podShell } from '../pod-shell.ts'
 import type { Pod } from '../wire.ts'
-import { podsOf } from './health-wait.ts'
-import { ofProject, ofSet } from './manifest-labels.ts'
-import type { PlaceObjects } from './place-objects.ts'
 import { accountOf } from './project-places.ts'
-
-const services = { deployment: findKind('apps/v1', 'Deployment')!, statefulset: findKind('apps/v1', 'StatefulSet')! }
-const defaultContainer = 'kubectl.kubernetes.io/default-container'
+import { mainContainer, podsOfTask, runs, type TaskPlace } from './task-pods.ts'
 
 export async function taskShell(
-  parts: { client: KubeClient; objects: PlaceObjects; agent: string },
+  parts: TaskPlace & { client: KubeClient },
   job: string,
   of: TerminalJob,
   order: ShellOrder,
   signal: AbortSignal,
 ): Promise<Shell> {
-  const { client, objects, agent } = parts
-  const all =
-    of.type === 'deploy' ? await podsOfServices(objects, agent, of, signal) : await podsOfSet(objects, agent, job, of, signal)
-  const pod = chosen(
-    all.filter(each => each.status?.phase === 'Running' && !each.metadata?.deletionTimestamp),
-    order.pod,
-  )
+  const { client, objects } = parts
+  const pod = chosen((await podsOfTask(parts, job, of, signal)).filter(runs), order.pod)
   const names = (pod.spec?.containers ?? []).map(({ name }) => name)
-  const container = order.container ?? pod.metadata?.annotations?.[defaultContainer] ?? names[0]!
+  const container = order.container ?? mainContainer(pod)
   if (!names.includes(container))
     throw new DialError(404, 'not_found', `pod ${pod.metadata!.name} has no container ${container}, only ${names.join(', ')}`)
   const place = { namespace: objects.place.namespace, pod: pod.metadata!.name!, container, as: accountOf(objects.place) }
   return await podShell(client, place, order, signal)
-}
-
-function podsOfSet(objects: PlaceObjects, agent: string, job: string, { project, set }: TerminalJob, signal: AbortSignal) {
-  return objects.pods(selectorText(ofSet({ agent, project, set: set ?? job })), signal)
-}
-
-/** Those of the services that were deployed, as far as this project applied them. */
-async function podsOfServices(objects: PlaceObjects, agent: string, of: TerminalJob, signal: AbortSignal): Promise<Pod[]> {
-  const found = new Map<string, Pod>()
-  for (const service of of.services ?? []) {
-    const steps = service.split('/')
-    const given = steps[0] === 'deployment' || steps[0] === 'statefulset' ? (steps.shift() as keyof typeof services) : null
-    for (const kind of given ? [services[given]] : Object.values(services)) {
-      const live = await objects.find(kind, steps[0] ?? '', signal)
-      const selector = live && podsOf(kind, live)
-      if (!selector) continue
-      const mine = selectorText(ofProject({ agent, project: of.project }))
-      for (const pod of await objects.pods(`${selector},${mine}`, signal)) found.set(pod.metadata!.name!, pod)
-    }
-  }
-  return [...found.values()]
 }
 
 function chosen(pods: readonly Pod[], asked: string | undefined): Pod {

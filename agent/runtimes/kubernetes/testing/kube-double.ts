@@ -28,6 +28,8 @@ export class KubeDouble {
   readonly requests: string[] = []
   readonly deletes: { path: string; graceSeconds: number | undefined }[] = []
   readonly watches = new WatchHub()
+  /** What containers have written, by `pod/container`, and who follows it. */
+  private readonly output = new Map<string, { text: string; followers: Set<ServerResponse> }>()
   private readonly objects = new Map<string, StoredObject>()
   private readonly server: Server
   private readonly arrivals = new Set<{ on: RegExp; arrived: () => void }>()
@@ -82,7 +84,7 @@ export class KubeDouble {
       name: name!,
       namespace: /namespaces\/([^/]+)/.exec(collection)?.[1] ?? '',
       uid: before?.metadata.uid ?? randomUUID(),
-      creationTimestamp: before?.metadata.creationTimestamp ?? stamp(),
+      creationTimestamp: before?.metadata.creationTimestamp ?? object.metadata?.creationTimestamp ?? stamp(),
       resourceVersion: this.watches.next(),
     }
     const stored: StoredObject = { ...object, metadata }
@@ -108,6 +110,17 @@ export class KubeDouble {
     this.watches.tell(collection, 'DELETED', last)
   }
 
+  /** A container (`pod/container`) writes. */
+  write(stream: string, text: string): void {
+    const output = this.output.get(stream) ?? { text: '', followers: new Set() }
+    this.output.set(stream, { ...output, text: output.text + text })
+    for (const follower of output.followers) follower.write(text)
+  }
+
+  followersOf(stream: string): number {
+    return this.output.get(stream)?.followers.size ?? 0
+  }
+
   names(collection: string): string[] {
     return [...this.objects.keys()].filter(key => key.startsWith(`${collection}/`)).map(key => key.slice(collection.length + 1))
   }
@@ -128,9 +141,29 @@ export class KubeDouble {
       const { status: code = 500, reason = '', message = 'by order of the test', retryAfter } = fault
       return answer(response, code, status(code, reason, message), retryAfter)
     }
+    const output = this.output.get(`${/\/pods\/([^/]+)\/log$/.exec(url.pathname)?.[1]}/${url.searchParams.get('container')}`)
+    if (output) return this.tellOutput(output, url.searchParams, response)
     const { collection } = addressed(url.pathname)
     if (collection && url.searchParams.get('watch') === 'true') this.watches.open(collection, url.searchParams, response)
     else answer(response, ...this.act(request.method!, url, body))
+  }
+
+  private tellOutput(
+    { text, followers }: { text: string; followers: Set<ServerResponse> },
+    query: URLSearchParams,
+    response: ServerResponse,
+  ) {
+    const tail = Number(query.get('tailLines') ?? Number.POSITIVE_INFINITY)
+    response.writeHead(200, { 'content-type': 'text/plain' })
+    response.write(
+      text
+        .split(/(?<=\n)/)
+        .slice(-tail)
+        .join(''),
+    )
+    if (query.get('follow') !== 'true') return void response.end()
+    followers.add(response)
+    response.on('close', () => followers.delete(response))
   }
 
   private act(method: string, { pathname: path, searchParams }: URL, body: KubeObject | undefined): [number, object] {

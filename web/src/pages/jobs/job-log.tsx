@@ -9,6 +9,7 @@ import { saveFile } from '../../parts/save-file.ts'
 import { Notice } from '../../parts/states.tsx'
 import type { Look } from './ansi.ts'
 import { jobWord } from './job-words.ts'
+import { type Found, LiveChoice, type LiveSource, liveOpening, mayReadLive, nothingFound } from './live-choice.tsx'
 import { type FeedState, feedLog } from './log-feed.ts'
 import {
   appendPieces,
@@ -26,7 +27,9 @@ const stateWords = { opening: 'Opening…', following: 'Following', ended: 'End 
 export function JobLog({ job, attempt }: { job: JobWithAttempts; attempt: number }) {
   const { api, toasts } = useApp()
   const [paused, setPaused] = useState(false)
-  const feed = useFeed(job.id, attempt, paused)
+  // null: what was kept.
+  const [live, setLive] = useState<LiveSource | null>(null)
+  const feed = useFeed(job.id, attempt, paused, live)
   const [query, setQuery] = useState('')
   const [at, setAt] = useState(0)
   const [wrap, setWrap] = useState(true)
@@ -50,7 +53,11 @@ export function JobLog({ job, attempt }: { job: JobWithAttempts; attempt: number
   async function save() {
     setSaving(true)
     try {
-      saveFile(await api.jobLog(job.id, attempt, new AbortController().signal), `${job.id}-${attempt}.log`)
+      const { signal } = new AbortController()
+      const blob = live
+        ? await (await api.liveOutput(job.id, { ...live, tail: 100_000, follow: false }, signal)).blob()
+        : await api.jobLog(job.id, attempt, signal)
+      saveFile(blob, `${job.id}-${live?.stream?.replace('/', '-') ?? attempt}.log`)
     } catch (error) {
       toasts.failed('Not saved', error)
     }
@@ -85,12 +92,13 @@ export function JobLog({ job, attempt }: { job: JobWithAttempts; attempt: number
             <IconButton label="Next match" icon="next" tip="none" disabled={hits.length === 0} onClick={() => step(1)} />
           </span>
         )}
+        {mayReadLive(job) && <LiveChoice live={live} found={feed.found} onChoose={setLive} />}
         <span className="filters-rest" />
         <span className="faint job-log-state" role="status">
           {paused ? 'Paused' : stateWords[state.word]}
         </span>
         <Switch label="Wrap" on={wrap} onSwitch={setWrap} />
-        {jobWord(job).live && (
+        {(live !== null || jobWord(job).live) && (
           <Button size="small" icon={paused ? 'start' : 'pause'} aria-pressed={paused} onClick={() => setPaused(!paused)}>
             {paused ? `Go on${feed.held > 0 ? ` (${feed.held} new)` : ''}` : 'Pause'}
           </Button>
@@ -233,8 +241,16 @@ function lookOf(look: Look) {
 const mostHeld = 20_000
 
 /** Pieces come faster than frames: they are gathered and drawn once per frame, or when the pause is over. */
-function useFeed(id: string, attempt: number, paused: boolean): { log: LogText; state: FeedState; held: number } {
+interface Feed {
+  log: LogText
+  state: FeedState
+  held: number
+  found: Found
+}
+
+function useFeed(id: string, attempt: number, paused: boolean, live: LiveSource | null): Feed {
   const { api } = useApp()
+  const [found, setFound] = useState<Found>(nothingFound)
   const [log, setLog] = useState<LogText>(emptyLog)
   const [state, setState] = useState<FeedState>({ word: 'opening' })
   const [held, setHeld] = useState(0)
@@ -265,7 +281,9 @@ function useFeed(id: string, attempt: number, paused: boolean): { log: LogText; 
       frame ||= requestAnimationFrame(draw.current)
     }
     void feedLog({
-      open: (lastEventId, signal) => api.followJobLog(id, attempt, lastEventId, signal),
+      open: live
+        ? liveOpening((wish, signal) => api.liveOutput(id, { ...live, ...wish }, signal), setFound)
+        : (lastEventId, signal) => api.followJobLog(id, attempt, lastEventId, signal),
       onPieces(pieces) {
         for (const piece of pieces) waiting.current.push(piece)
         plan()
@@ -283,10 +301,10 @@ function useFeed(id: string, attempt: number, paused: boolean): { log: LogText; 
       stop.abort()
       cancelAnimationFrame(frame)
     }
-  }, [api, id, attempt])
+  }, [api, id, attempt, live])
 
   useEffect(() => {
     if (!paused) draw.current()
   }, [paused])
-  return { log, state, held }
+  return { log, state, held, found }
 }
