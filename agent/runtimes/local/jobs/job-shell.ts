@@ -24,7 +24,7 @@ const endingMs = 10_000
 const lastWordsMs = 1_000
 
 /** `$1`, `$2`: rows, columns; `$3`: the shell that was asked for; `$4`: the id. Says over descriptor 3 which terminal it got. */
-const openingOf = (mark: string) => String.raw`${adoptEnvironment(`'${mark}'`)}
+const openingOf = (mark: string) => `${adoptEnvironment(`'${mark}'`)}
 export TERM=xterm-256color COLORTERM=truecolor PORTHOLE_TERMINAL="$4"
 ${chooseShell('"$3"')}
 stty sane rows "$1" cols "$2" 2>/dev/null
