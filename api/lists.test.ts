@@ -29,6 +29,7 @@ const filledBy: Record<string, Kind | null> = {
   '/v1/pools': 'pool',
   '/v1/registries': 'registry',
   '/v1/webhooks': 'webhook',
+  '/v1/uploads': 'upload',
   '/v1/projects': null,
   '/v1/audit': null,
   '/v1/sessions/{id}/links': null,

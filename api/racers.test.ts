@@ -1,8 +1,11 @@
 /** Many at once against one limit, over real Postgres: exactly as many get through as there is room for. */
 import { and, eq, isNull, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openDatabase } from '#db/client.ts'
 import { audit, grants, sessions, tickets } from '#db/schema.ts'
 import type { Scope } from './context.ts'
+import { createSession } from './sessions/create.ts'
+import { SessionCreate } from './sessions/schema.ts'
 import { loadBuiltinTemplates } from './templates/builtin.ts'
 import { type Answer, type ApiFixture, apiFixture, type Minted, origin } from './testing/api-fixture.ts'
 import { capable, FakeCluster } from './testing/fake-cluster.ts'
@@ -49,6 +52,26 @@ describe('quotas', () => {
     expect(told.map(row => row.target).sort()).toEqual(
       answers.flatMap(({ body, status }) => (status === 201 ? [body.id] : [])).sort(),
     )
+  })
+
+  it('of several replicas, whose creates do not meet: no more than the project has, no more than the cluster has', async () => {
+    const replicas = Array.from({ length: 4 }, () => openDatabase(api.url, { max: 4, applicationName: 'racers' }))
+    const race = async (token: Minted, body: object) => {
+      const ctx = api.ctx(token, scopes)
+      const input = SessionCreate.parse({ template: 'chromium', ...body })
+      const made = await Promise.allSettled(
+        Array.from({ length: 48 }, (_, i) => createSession({ ...ctx, db: replicas[i % 4]!.db }, input)),
+      )
+      return made.map(each => (each.status === 'fulfilled' ? each.value.session.status : each.reason.code)).sort()
+    }
+    const few = await api.mint({ project: await api.project({ max_sessions: 5 }), scopes })
+    expect(await race(few, {})).toEqual([...Array(43).fill('quota_exceeded'), ...Array(5).fill('starting')])
+    const small = await new FakeCluster(api).connect(capable(5))
+    expect(await race(await api.mint({ scopes }), { cluster: small.id })).toEqual([
+      ...Array(43).fill('queued'),
+      ...Array(5).fill('starting'),
+    ])
+    for (const replica of replicas) await replica.close()
   })
 
   it('20 who want one by its name, one allowed: everybody gets that one', async () => {

@@ -41,10 +41,13 @@ export async function takeQuota(tx: Tx, project: string, want: Partial<Usage>, w
   await room.take(want, who)
 }
 
-/** Locks the project until the transaction ends. Sent together, done in this order: what is counted is counted under the lock. */
+/**
+ * Locks the project until the transaction ends. Sent together, done in the order of sending: what is counted is counted under the lock. Hence
+ * `execute` on the lock: unasked, it would be sent only when it is waited for, after the count.
+ */
 export async function lockRoom(tx: Tx, project: string): Promise<Room> {
   const [[row], used] = await Promise.all([
-    tx.execute<{ quotas: Quotas }>(sql`select quotas from projects where id = ${project} for update`),
+    tx.execute<{ quotas: Quotas }>(sql`select quotas from projects where id = ${project} for update`).execute(),
     usageOf(tx, project),
   ])
   if (!row) throw notFound('project')

@@ -115,12 +115,14 @@ export interface Held {
 /** Locks clusters, in the order in which everybody does, takes a number for each change, and counts their room again: now it is true. */
 export async function holdClusters(tx: Tx, changes: ReadonlyMap<string, { cold: number; warm: number }>): Promise<Held[]> {
   const ids = [...changes.keys()].sort()
-  // Sent together, done in this order.
+  // Sent together, done in the order of sending; without `execute` the locks would be sent only when they are waited for, after the count.
   const locked = ids.map(id => {
     const { cold, warm } = changes.get(id)!
-    return tx.execute<{ id: string; seq: number; capabilities: Candidate['capabilities']; scheduling: string }>(sql`
-      update clusters set seq = seq + ${cold + warm}::int where id = ${id}
-      returning id, (seq - ${cold + warm}::int + 1)::float8 as seq, capabilities, scheduling`)
+    return tx
+      .execute<{ id: string; seq: number; capabilities: Candidate['capabilities']; scheduling: string }>(sql`
+        update clusters set seq = seq + ${cold + warm}::int where id = ${id}
+        returning id, (seq - ${cold + warm}::int + 1)::float8 as seq, capabilities, scheduling`)
+      .execute()
   })
   const counted = tx
     .select({ id: clusters.id, sessions: liveHere, warm: warmHere })
