@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { type Instance, instanceName, type Runtime } from '../runtime.ts'
-import { processesOf, runtimeFolders, statusField } from '../testing/left-over.ts'
+import { processesOf, runtimeFoldersOf, statusField } from '../testing/left-over.ts'
 import { type LocalLab, localLab, localSpec } from '../testing/local-lab.ts'
 import { bytesOf, inPhase, whenRunning, whenSeen } from '../testing/runtime-watching.ts'
 import { createLocalRuntime } from './local-runtime.ts'
@@ -198,15 +198,15 @@ describe('when the agent is killed', { timeout: 120_000 }, () => {
     const { agent, dataDir, line } = await loneAgent(2)
     for (const expected of [/^open/, 'begun', 'running', 'begun', 'running']) expect(await line()).toMatch(expected)
     expect(processesOf(dataDir).length).toBeGreaterThan(10)
-    const before = runtimeFolders().length
+    expect(runtimeFoldersOf(agent.pid!)).toHaveLength(1)
     const killed = performance.now()
     agent.kill('SIGKILL')
     await expect.poll(() => processesOf(dataDir), { timeout: 30_000, interval: 20 }).toEqual([])
-    expect(performance.now() - killed).toBeLessThan(2_500)
+    expect(performance.now() - killed).toBeLessThan(10_000)
     const next = await createLocalRuntime({ dataDir })
     expect(await next.observe()).toEqual([])
     expect(readdirSync(join(dataDir, 'code-cache'))).toHaveLength(1)
-    expect(runtimeFolders().length).toBeLessThanOrEqual(before)
+    expect(runtimeFoldersOf(agent.pid!)).toEqual([])
     expect((await bytesOf(next.logs('ses_lone0', { follow: false, signal: AbortSignal.timeout(5_000) }))).length).toBeGreaterThan(
       0,
     )

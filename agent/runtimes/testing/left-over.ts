@@ -1,6 +1,7 @@
 /** What is left of sessions on this machine: processes that see a data folder (as mount or as argument), and runtime folders. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 
 export interface LeftProcess {
   pid: number
@@ -25,8 +26,11 @@ export function processesOf(folder: string): LeftProcess[] {
   return all.filter(each => ours.has(each.pid)).map(({ pid, command }) => ({ pid, command: command.slice(0, 200) }))
 }
 
-export function runtimeFolders(): string[] {
-  return readdirSync(tmpdir()).filter(name => name.startsWith('porthole-'))
+/** Folders for sockets that an agent of this pid made: others' come and go meanwhile. */
+export function runtimeFoldersOf(pid: number): string[] {
+  return readdirSync(tmpdir()).filter(
+    name => name.startsWith('porthole-') && textOf(join(tmpdir(), name, 'owner.json')).includes(`"pid":${pid},`),
+  )
 }
 
 /** `Seccomp:` of /proc: 2 is a filter, which Chromium gives to pages only with its own sandbox on. */

@@ -149,7 +149,7 @@ describe('a build', { timeout: 300_000 }, () => {
     await runtime.jobs!.cancel(attempt.name, uid, 5_000)
     const ended = await jobEnded(runtime.jobs!, attempt.name, 60_000)
     expect(ended).toMatchObject({ outcome: 'canceled', cause: 'canceled' })
-    expect(processesOf(join(folder, 'data')).map(({ command }) => command)).toEqual([])
+    await expect.poll(() => processesOf(join(folder, 'data')).map(({ command }) => command), { timeout: 30_000 }).toEqual([])
   })
 
   it('looks at a repository only', async () => {
