@@ -73,37 +73,35 @@ export async function desiredSince(
   seq: number,
   options: { limit: number; config: ApiConfig },
 ): Promise<DesiredPage> {
-  return db.transaction(
-    async tx => {
-      const since = { cluster, seq, limit: options.limit + 1 }
-      // Sent together: all of them see the same moment.
-      const [[at], rows, warm, jobs, gone, endedTerminals] = await Promise.all([
-        seqOf(tx).execute(since),
-        sessionsSince(tx).execute(since),
-        warmSince(tx).execute(since),
-        jobsSince(tx, options.config, cluster, seq, options.limit),
-        volumesGoneSince(tx).execute(since),
-        terminalsEndedSince(tx, cluster, seq),
-      ])
-      const items = [
-        ...rows.map(({ row, ttl_ms }) => ({
-          seq: row.change_seq,
-          item: desiredItem(row, ttl_ms === null ? null : Number(ttl_ms)),
-        })),
-        ...warm.map(row => ({ seq: row.change_seq, item: warmItem(row) })),
-      ]
-      const page = firstOf(items, jobs, options.limit)
-      return {
-        deletedVolumes: gone.map(volume => volume.id),
-        endedTerminals,
-        items: page.items,
-        jobs: page.jobs,
-        seq: page.complete ? (at?.seq ?? seq) : page.seq,
-        complete: page.complete,
-      }
-    },
-    { isolationLevel: 'repeatable read', accessMode: 'read only' },
-  )
+  return db.transaction(async tx => {
+    const since = { cluster, seq, limit: options.limit + 1 }
+    // Sent together: all of them see the same moment, for which the first one asks.
+    const [, [at], rows, warm, jobs, gone, endedTerminals] = await Promise.all([
+      tx.execute(sql`set transaction isolation level repeatable read read only`).execute(),
+      seqOf(tx).execute(since),
+      sessionsSince(tx).execute(since),
+      warmSince(tx).execute(since),
+      jobsSince(tx, options.config, cluster, seq, options.limit),
+      volumesGoneSince(tx).execute(since),
+      terminalsEndedSince(tx, cluster, seq),
+    ])
+    const items = [
+      ...rows.map(({ row, ttl_ms }) => ({
+        seq: row.change_seq,
+        item: desiredItem(row, ttl_ms === null ? null : Number(ttl_ms)),
+      })),
+      ...warm.map(row => ({ seq: row.change_seq, item: warmItem(row) })),
+    ]
+    const page = firstOf(items, jobs, options.limit)
+    return {
+      deletedVolumes: gone.map(volume => volume.id),
+      endedTerminals,
+      items: page.items,
+      jobs: page.jobs,
+      seq: page.complete ? (at?.seq ?? seq) : page.seq,
+      complete: page.complete,
+    }
+  })
 }
 
 /** The oldest changes of both kinds that fit into one page, and how far it goes. */

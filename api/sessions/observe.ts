@@ -4,12 +4,14 @@
  */
 import { and, eq, inArray, lt, sql } from 'drizzle-orm'
 import type { Db, Tx } from '#db/client.ts'
+import { kept } from '#db/kept.ts'
 import { clusters, type SessionStatus, sessions, type TerminationReason, volumes } from '#db/schema.ts'
+import { textArray } from '#db/together.ts'
 import type { ObservedJob } from '#protocol/job-spec.ts'
 import type { AgentLoad } from '#protocol/link-messages.ts'
 import type { ObservedSession } from '#protocol/session-spec.ts'
 import type { ObservedTerminal } from '#protocol/terminal-frames.ts'
-import { emitEvents, type NewEvent } from '../events/emit.ts'
+import { eventRow, type NewEvent } from '../events/emit.ts'
 import { applyJobs } from '../jobs/observe.ts'
 import type { Log } from '../platform.ts'
 import { applyWarmItems, notePoolNews, type PoolNews } from '../pools/observe.ts'
@@ -18,7 +20,7 @@ import { takeSeq } from './desired.ts'
 import { isFinal, type LifecycleEvent, lifecycle } from './lifecycle.ts'
 import { phaseNow } from './place.ts'
 import { sessionForEvent } from './read.ts'
-import type { SessionRow } from './view.ts'
+import { type SessionRow, sessionView } from './view.ts'
 
 export interface ClusterReport {
   cluster: string
@@ -43,38 +45,29 @@ export interface ReportOutcome {
 export async function applyReport(env: { db: Db; log: Log; origin: string }, report: ClusterReport): Promise<ReportOutcome> {
   let news: PoolNews[] = []
   const outcome = await env.db.transaction(async tx => {
-    const [fenced] = await tx
-      .update(clusters)
-      .set({ report_seq: report.seq, load: report.load, link_seen_at: sql`clock_timestamp()` })
-      .where(and(eq(clusters.id, report.cluster), eq(clusters.epoch, report.epoch), lt(clusters.report_seq, report.seq)))
-      .returning({ now: sql<string>`clock_timestamp()` })
+    // Sent together, done in this order: what is read is read behind the fence.
+    const [[fenced], rows] = await Promise.all([
+      tx
+        .update(clusters)
+        .set({ report_seq: report.seq, load: report.load, link_seen_at: sql`clock_timestamp()` })
+        .where(and(eq(clusters.id, report.cluster), eq(clusters.epoch, report.epoch), lt(clusters.report_seq, report.seq)))
+        .returning({ now: sql<string>`clock_timestamp()`, online: sql<boolean>`${clusters.link_replica_id} is not null` })
+        .execute(),
+      report.items.length === 0 ? [] : lockReported(tx, report),
+    ])
     if (!fenced) return { applied: false, settled: [] }
     const now = new Date(fenced.now).getTime()
     await forgetVolumes(tx, report)
     await applyTerminals(tx, report, env.origin)
     const settled: string[] = []
     if (report.items.length > 0) {
-      const rows = await tx
-        .select()
-        .from(sessions)
-        .where(
-          and(
-            eq(sessions.cluster_id, report.cluster),
-            inArray(
-              sessions.id,
-              report.items.map(item => item.id),
-            ),
-          ),
-        )
-        .orderBy(sessions.id)
-        .for('update')
       const byId = new Map(rows.map(row => [row.id, row]))
-      const told: NewEvent[] = []
+      const round: Round = { ...env, now, online: fenced.online, rows: byId, changed: new Map(), gone: [], told: [] }
       for (const item of report.items) {
         const row = byId.get(item.id)
-        if (row && (await applyItem(tx, { ...env, now, told }, row, item))) settled.push(row.id)
+        if (row && (await applyItem(tx, round, row, item))) settled.push(row.id)
       }
-      await emitEvents(tx, told)
+      await write(tx, round)
       const others = report.items.filter(item => !byId.has(item.id))
       news = await applyWarmItems(tx, { cluster: report.cluster, epoch: report.epoch, now }, others)
     }
@@ -86,6 +79,20 @@ export async function applyReport(env: { db: Db; log: Log; origin: string }, rep
   return outcome
 }
 
+async function lockReported(tx: Tx, { cluster, items }: ClusterReport): Promise<SessionRow[]> {
+  return lockedById(tx).execute({ cluster, ids: textArray(items.map(item => item.id)) })
+}
+
+const lockedById = kept(db =>
+  db
+    .select()
+    .from(sessions)
+    .where(and(eq(sessions.cluster_id, sql.placeholder('cluster')), sql`${sessions.id} = any(${sql.placeholder('ids')}::text[])`))
+    .orderBy(sessions.id)
+    .for('update')
+    .prepare('reported_sessions'),
+)
+
 async function forgetVolumes(tx: Tx, { cluster, absentVolumes }: ClusterReport): Promise<void> {
   if (absentVolumes.length === 0) return
   await tx
@@ -93,16 +100,25 @@ async function forgetVolumes(tx: Tx, { cluster, absentVolumes }: ClusterReport):
     .where(and(eq(volumes.cluster_id, cluster), eq(volumes.desired, 'deleted'), inArray(volumes.id, absentVolumes)))
 }
 
+/** What one report does, gathered so that it is one statement. */
+interface Round {
+  log: Log
+  origin: string
+  /** The database's clock, epoch ms. */
+  now: number
+  online: boolean
+  /** As they are by now: what is said twice builds on what was said first. */
+  rows: Map<string, SessionRow>
+  changed: Map<string, SessionRow>
+  gone: string[]
+  told: NewEvent[]
+}
+
 /** True when the session is final or gone now and was not before. */
-async function applyItem(
-  tx: Tx,
-  env: { log: Log; origin: string; now: number; told: NewEvent[] },
-  row: SessionRow,
-  item: ObservedSession,
-): Promise<boolean> {
+async function applyItem(tx: Tx, round: Round, row: SessionRow, item: ObservedSession): Promise<boolean> {
   if (row.desired === 'deleted') {
     if (item.phase !== 'absent') return false
-    await tx.delete(sessions).where(eq(sessions.id, row.id))
+    round.gone.push(row.id)
     return true
   }
   if (item.generation !== row.generation || item.phase === 'absent') return false
@@ -110,37 +126,63 @@ async function applyItem(
     // Told before the agent heard that it is somebody's.
     if (item.warm === 'waiting') return false
     // It died before it was really anyone's: whoever was promised one gets another.
-    if (item.phase === 'ended' && row.desired === 'running') return startAfresh(tx, env, row)
+    if (item.phase === 'ended' && row.desired === 'running') return startAfresh(tx, round, row)
   }
   const event = eventOf(item)
   const cell = lifecycle[row.status][event]
   if (cell === 'illegal') {
-    env.log.warn('report_ignored', { session: row.id, status: row.status, event })
+    round.log.warn('report_ignored', { session: row.id, status: row.status, event })
     return false
   }
   const next: SessionStatus = cell === 'same' ? row.status : endedAs(row, cell)
-  const change = observedColumns(row, item, next, env.now)
-  const told = cell !== 'same' || worthTelling(row, change)
-  // Sent together, done in this order.
-  const [, session] = await Promise.all([
-    tx.update(sessions).set(change).where(eq(sessions.id, row.id)).execute(),
-    told ? sessionForEvent(tx, row.id, env.origin) : null,
-  ])
-  if (session) env.told.push({ type: 'session.updated', project: row.project_id, session: row.id, data: { session } })
+  const change = observedColumns(row, item, next, round.now)
+  const now: SessionRow = { ...row, ...change }
+  round.rows.set(row.id, now)
+  round.changed.set(row.id, now)
+  if (cell !== 'same' || worthTelling(row, change)) {
+    const session = sessionView(now, { online: round.online, position: null, origin: round.origin })
+    round.told.push({ type: 'session.updated', project: row.project_id, session: row.id, data: { session } })
+  }
   return isFinal(next) && !isFinal(row.status)
 }
 
-async function startAfresh(tx: Tx, env: { origin: string; told: NewEvent[] }, row: SessionRow): Promise<false> {
+const observedNames = [
+  ...(['status', 'status_reason', 'observed_generation', 'settling', 'phases', 'pod', 'versions', 'notes', 'display'] as const),
+  ...(['last_activity_at', 'started_at', 'ended_at', 'termination_reason', 'desired'] as const),
+] satisfies (keyof SessionRow)[]
+const observed = sql.raw(observedNames.map(name => `"${name}" = seen."${name}"`).join(', '))
+
+/** One statement: all of it with its events, or nothing. */
+async function write(tx: Tx, { changed, gone, told }: Round): Promise<void> {
+  if (changed.size + gone.length + told.length === 0) return
+  const seen = [...changed.values()].map(row =>
+    Object.fromEntries(['id' as const, ...observedNames].map(name => [name, row[name]])),
+  )
+  await tx.execute(sql`
+    with moved as (
+      update sessions set ${observed} from jsonb_populate_recordset(null::sessions, ${JSON.stringify(seen)}::jsonb) seen
+      where sessions.id = seen.id
+    ), removed as (
+      delete from sessions where id = any(${textArray(gone)}::text[])
+    )
+    insert into events (id, project_id, session_id, type, data) select id, project_id, session_id, type, data
+    from jsonb_populate_recordset(null::events, ${JSON.stringify(told.map(eventRow))}::jsonb)`)
+}
+
+async function startAfresh(tx: Tx, round: Round, row: SessionRow): Promise<false> {
+  const generation = row.generation + 1
+  round.rows.set(row.id, { ...row, generation })
+  round.changed.delete(row.id)
   await tx
     .update(sessions)
     .set({
       ...{ status: 'starting', status_reason: 'The warm one it was given had ended; another one starts.', settling: false },
-      ...{ generation: row.generation + 1, change_seq: await takeSeq(tx, row.cluster_id!), phases: phaseNow('placed') },
+      ...{ generation, change_seq: await takeSeq(tx, row.cluster_id!), phases: phaseNow('placed') },
       ...{ started_at: null, pod: null, versions: {}, notes: [], display: null },
     })
     .where(eq(sessions.id, row.id))
-  const session = await sessionForEvent(tx, row.id, env.origin)
-  if (session) env.told.push({ type: 'session.updated', project: row.project_id, session: row.id, data: { session } })
+  const session = await sessionForEvent(tx, row.id, round.origin)
+  if (session) round.told.push({ type: 'session.updated', project: row.project_id, session: row.id, data: { session } })
   return false
 }
 
@@ -191,8 +233,8 @@ function observedColumns(row: SessionRow, item: ObservedSession, next: SessionSt
     notes: item.notes,
     ...(item.display && item.warm === undefined ? { display: item.display } : {}),
     ...(item.idle_ms === null ? {} : { last_activity_at: laterOf(row.last_activity_at, at(item.idle_ms)) }),
-    ...(next === 'running' && row.status !== 'running' && !row.started_at ? { started_at: sql`clock_timestamp()` } : {}),
-    ...(ended && !isFinal(row.status) ? { ended_at: sql`clock_timestamp()`, termination_reason: terminationOf(row, item) } : {}),
+    ...(next === 'running' && row.status !== 'running' && !row.started_at ? { started_at: at(0) } : {}),
+    ...(ended && !isFinal(row.status) ? { ended_at: at(0), termination_reason: terminationOf(row, item) } : {}),
     // An end nobody asked for is final: the desired state follows it.
     ...(ended && row.desired === 'running' ? { desired: 'stopped' as const } : {}),
   }

@@ -253,6 +253,46 @@ describe('what the agent reports', () => {
   })
 })
 
+it('a report of many is one step in which each has its own outcome and its own event', async () => {
+  const [up, dead, gone, old, twice] = await Promise.all(
+    Array.from({ length: 5 }, async () => (await create()).body.id as string),
+  )
+  await api.call('DELETE', `/v1/sessions/${gone}`, { token })
+  const [before] = await api.db.execute<{ at: string }>(sql`select coalesce(max(seq), 0)::text as at from events`)
+  const outcome = await cluster.report([
+    { id: up!, phase: 'running', notes: ['a "quoted" one'] },
+    { id: dead!, phase: 'ended', cause: 'failed', reason: 'it fell' },
+    { id: gone!, phase: 'absent' },
+    { id: old!, phase: 'running', generation: 7 },
+    { id: 'ses_nobody', phase: 'running' },
+    { id: twice!, phase: 'running' },
+    { id: twice!, phase: 'ended', cause: 'stopped' },
+  ])
+  expect(outcome.applied).toBe(true)
+  expect(outcome.settled.sort()).toEqual([dead, gone, twice].sort())
+  const after = (await get(up!)).body
+  expect(after).toMatchObject({ status: 'running', notes: ['a "quoted" one'], display: expect.anything() })
+  expect((await get(dead!)).body).toMatchObject({ status: 'failed', status_reason: 'it fell', termination_reason: 'failed' })
+  expect((await get(old!)).body).toMatchObject({ status: 'starting' })
+  expect((await get(twice!)).body).toMatchObject({
+    status: 'stopped',
+    started_at: expect.any(String),
+    ended_at: expect.any(String),
+  })
+  expect(await api.db.execute(sql`select id from sessions where id = ${gone}`)).toHaveLength(0)
+  const told = await api.db.execute<{ session_id: string; status: string; session: unknown }>(sql`
+    select session_id, data -> 'session' ->> 'status' as status, data -> 'session' as session
+    from events where seq > ${before!.at}::bigint order by seq`)
+  expect(told.map(({ session_id, status }) => [session_id, status])).toEqual([
+    [up, 'running'],
+    [dead, 'failed'],
+    [twice, 'running'],
+    [twice, 'stopped'],
+  ])
+  // What is told is what a GET answers.
+  expect(told[0]!.session).toEqual(after)
+})
+
 describe('stop, start, restart, touch, delete', () => {
   const running = async (body: object = {}) => {
     const { id } = (await create(body)).body
