@@ -74,6 +74,21 @@ describe('quotas', () => {
     for (const replica of replicas) await replica.close()
   })
 
+  it('of several projects for the last room of one cluster: as many as it has, each with a number of its own', async () => {
+    const small = await new FakeCluster(api).connect(capable(7))
+    const tokens = await many(8, async () => api.mint({ project: await api.project({}), scopes }))
+    const answers = await many(32, i => create(tokens[i % 8]!, undefined, { cluster: small.id }))
+    expect(answers.map(({ body }) => body.status).sort()).toEqual([...Array(25).fill('queued'), ...Array(7).fill('starting')])
+    const rows = await api.db.select().from(sessions).where(eq(sessions.cluster_id, small.id))
+    expect(rows.map(row => row.status)).toEqual(Array(7).fill('starting'))
+    const numbers = rows.map(row => row.change_seq)
+    expect(new Set(numbers).size).toBe(7)
+    expect(Math.min(...numbers)).toBeGreaterThan(0)
+    expect((await small.page(0)).seq).toBeGreaterThanOrEqual(Math.max(...numbers))
+    // Who looks from just below a number is told of it: nothing was written behind a reader's back.
+    for (const number of numbers) expect((await small.desired(number - 1)).length).toBeGreaterThan(0)
+  })
+
   it('20 who want one by its name, one allowed: everybody gets that one', async () => {
     const token = await api.mint({ project: await api.project({ max_sessions: 1 }), scopes })
     const answers = await many(20, () => create(token, undefined, { name: 'mine' }))

@@ -19,7 +19,7 @@ import { invalid, Problem } from '../problem.ts'
 import { lockRoom, type Room } from '../projects/quotas.ts'
 import { templatesFor } from '../templates/service.ts'
 import { bindVolume, takeVolume } from '../volumes/service.ts'
-import { candidates, everyClusterFull, holdClusters, placementRequest, type Wish, wishesWaiting } from './place.ts'
+import { candidates, everyClusterFull, type Held, holdClusters, placementRequest, type Wish, wishesWaiting } from './place.ts'
 import { findSession, viewOf } from './read.ts'
 import type { Session, SessionCreate } from './schema.ts'
 import { type BuiltSpec, buildSpec } from './spec.ts'
@@ -49,10 +49,14 @@ interface Draft {
   volume: typeof volumes.$inferSelect | null
   request: PlacementRequest
   place: { warm: Claimed } | { cold: string } | { queued: string }
-  seq: number
 }
 
-export async function createRound(tx: Tx, asked: readonly Asked[], { last }: { last: boolean }): Promise<Outcome<Made>[]> {
+/** `eager`: written together with the clusters' locks, which saves a round trip; who finds no room then makes all look again. */
+export async function createRound(
+  tx: Tx,
+  asked: readonly Asked[],
+  { eager, last }: { eager: boolean; last: boolean },
+): Promise<Outcome<Made>[]> {
   const project = asked[0]!.actor.project
   const volume = await settled(asked, ({ input, actor }) => (input.volume ? takeVolume(tx, actor, input.volume) : null))
   const wishes = asked.map(wishOf)
@@ -88,12 +92,15 @@ export async function createRound(tx: Tx, asked: readonly Asked[], { last }: { l
       giveShare(room, each, built)
       throw new Problem('conflict', choice.never)
     }
-    return { asked: each, built, spec, wish, volume: home.value, request, place: { queued: '' }, seq: 0 }
+    return { asked: each, built, spec, wish, volume: home.value, request, place: { queued: '' } }
   })
   const fresh = drafts.flatMap(each => ('value' in each && !('lives' in each.value) ? [each.value] : []))
   await claimEach(tx, project, fresh, warmFits)
   for (const draft of fresh) if (!('warm' in draft.place)) draft.place = placeCold(draft)
-  await hold()
+  const changes = changesOf(fresh)
+  // The next number of each; written eagerly, the numbers count from the cluster's own as it is by then.
+  const numbers = new Map([...changes].map(([id, { cold, warm }]) => [id, 1 - cold - warm]))
+  if (!eager) for (const { id, seq } of await hold()) numbers.set(id, seq)
 
   function placeCold(draft: Draft): Draft['place'] {
     const choice = choose(draft)
@@ -107,25 +114,20 @@ export async function createRound(tx: Tx, asked: readonly Asked[], { last }: { l
   }
 
   /** Locks the clusters that got something; who finds no room there any more waits, or all look again. */
-  async function hold(): Promise<void> {
-    const changes = new Map<string, { cold: number; warm: number }>()
-    for (const { place } of fresh) {
-      if ('queued' in place) continue
-      const id = 'warm' in place ? place.warm.cluster : place.cold
-      const count = changes.get(id) ?? { cold: 0, warm: 0 }
-      count['warm' in place ? 'warm' : 'cold']++
-      changes.set(id, count)
-    }
-    if (changes.size === 0) return
-    const held = new Map((await holdClusters(tx, changes)).map(each => [each.id, each]))
+  async function hold(): Promise<Held[]> {
+    if (changes.size === 0) return []
+    const clusters = await holdClusters(tx, changes)
+    const held = new Map(clusters.map(each => [each.id, each]))
     for (const draft of fresh) {
       if ('queued' in draft.place) continue
       const here = held.get('warm' in draft.place ? draft.place.warm.cluster : draft.place.cold)
       if ('cold' in draft.place && (!here || here.room-- <= 0)) {
+        if (eager) throw new Moved()
         const candidate = known.find(each => 'cold' in draft.place && each.id === draft.place.cold)!
         draft.place = queuedAt(draft, candidate)
-      } else if (here) draft.seq = here.seq++
+      }
     }
+    return clusters
   }
 
   function queuedAt(draft: Draft, full: Candidate): Draft['place'] {
@@ -141,14 +143,19 @@ export async function createRound(tx: Tx, asked: readonly Asked[], { last }: { l
   const made = new Map<Asked, Made>()
   const rows: SessionRow[] = []
   for (const [n, draft] of fresh.entries()) {
-    const row = rowOf(draft, ids[n]!, now)
+    const cluster = clusterOf(draft)
+    const seq = cluster === null ? 0 : numbers.get(cluster)!
+    if (cluster !== null) numbers.set(cluster, seq + 1)
+    const row = rowOf(draft, ids[n]!, now, seq)
     const position = row.status === 'queued' ? ++waits : null
     const session = sessionView(row, { online: row.cluster_id !== null, position, origin: draft.asked.ctx.origin })
     rows.push(row)
     made.set(draft.asked, { session, fresh: { spec: draft.spec, warm: 'warm' in draft.place ? draft.place.warm : null } })
     if (draft.volume && row.cluster_id) await bindVolume(tx, draft.volume.id, row.cluster_id)
   }
-  if (rows.length > 0) await write(tx, rows, made)
+  // Sent together, done in this order; both are over before the transaction is.
+  const done = await Promise.allSettled([eager ? hold() : null, rows.length > 0 ? write(tx, rows, made, eager) : null])
+  for (const each of done) if (each.status === 'rejected') throw each.reason
   return settled(asked, async ({ ctx }, n) => {
     const draft = drafts[n]!
     if ('error' in draft) throw draft.error
@@ -177,6 +184,20 @@ function wishOf({ input, actor }: Asked): Wish {
     ...(input.selector ? { selector: input.selector } : {}),
     ...(actor.limits?.clusters ? { only: actor.limits.clusters } : {}),
   }
+}
+
+const clusterOf = ({ place }: Draft) => ('warm' in place ? place.warm.cluster : 'cold' in place ? place.cold : null)
+
+function changesOf(drafts: readonly Draft[]): Map<string, { cold: number; warm: number }> {
+  const changes = new Map<string, { cold: number; warm: number }>()
+  for (const draft of drafts) {
+    const id = clusterOf(draft)
+    if (id === null) continue
+    const count = changes.get(id) ?? { cold: 0, warm: 0 }
+    count['warm' in draft.place ? 'warm' : 'cold']++
+    changes.set(id, count)
+  }
+  return changes
 }
 
 const takerOf = ({ actor }: Asked) => ({ user: actor.user, token: actor.token, limits: actor.limits ?? {} })
@@ -226,7 +247,7 @@ function volumeSpec(volume: { id: string; size_bytes: number | null }) {
 }
 
 /** `now`: the database's clock, epoch ms. */
-function rowOf({ asked, built, spec, wish, volume, place, seq }: Draft, freshId: string, now: number): SessionRow {
+function rowOf({ asked, built, spec, wish, volume, place }: Draft, freshId: string, now: number, seq: number): SessionRow {
   const { actor, input } = asked
   const at = new Date(now)
   const warm = 'warm' in place ? place.warm : null
@@ -277,12 +298,13 @@ function rowOf({ asked, built, spec, wish, volume, place, seq }: Draft, freshId:
 
 const columns = sql.raw(
   Object.keys(getTableColumns(sessions))
+    .filter(name => name !== 'change_seq')
     .map(name => `"${name}"`)
     .join(', '),
 )
 
 /** One statement: either all of it is there, or nothing. */
-async function write(tx: Tx, rows: readonly SessionRow[], made: ReadonlyMap<Asked, Made>): Promise<void> {
+async function write(tx: Tx, rows: readonly SessionRow[], made: ReadonlyMap<Asked, Made>, eager: boolean): Promise<void> {
   const told = [...made].map(([{ ctx, actor, input }, { session }]) => ({
     audit: auditRow(ctx, {
       ...{ action: 'session.create', target: session.id, project: actor.project, detail: { template: input.template } },
@@ -291,7 +313,9 @@ async function write(tx: Tx, rows: readonly SessionRow[], made: ReadonlyMap<Aske
   }))
   await tx.execute(sql`
     with made as (
-      insert into sessions (${columns}) select ${columns} from jsonb_populate_recordset(null::sessions, ${JSON.stringify(rows)}::jsonb)
+      insert into sessions (change_seq, ${columns})
+      select change_seq + ${eager ? sql`coalesce((select seq from clusters where clusters.id = cluster_id), 0)` : sql`0`}, ${columns}
+      from jsonb_populate_recordset(null::sessions, ${JSON.stringify(rows)}::jsonb)
     ), recorded as (
       insert into audit (id, project_id, actor_kind, actor, token_id, action, target, outcome, address, request_id, detail)
       select id, project_id, actor_kind, actor, token_id, action, target, outcome, address, request_id, detail

@@ -60,10 +60,10 @@ function rounds(asked: readonly Asked[]): Asked[][] {
 async function attempt(db: Ctx['db'] | Parameters<typeof createRound>[0], asked: readonly Asked[]): Promise<Outcome<Made>[]> {
   for (let tries = 0; ; tries++) {
     try {
-      return await db.transaction(tx => createRound(tx, asked, { last: tries === 2 }))
+      return await db.transaction(tx => createRound(tx, asked, { eager: tries === 0, last: tries >= 3 }))
     } catch (error) {
       // A room that was taken, or a name that a rename took, in between.
-      if (error instanceof Moved || (tries < 3 && isUniqueViolation(error, 'sessions_live_name'))) continue
+      if (error instanceof Moved || (tries < 4 && isUniqueViolation(error, 'sessions_live_name'))) continue
       if (!postgresFault(error)) throw error
       if (asked.length === 1) return [{ error }]
       // One of them cannot be written: which, shows when each goes alone.
