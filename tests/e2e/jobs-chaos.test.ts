@@ -23,10 +23,14 @@ const seconds = Number(process.env.PORTHOLE_CHAOS_SECONDS ?? 20)
 const count = Number(process.env.PORTHOLE_CHAOS_JOBS ?? 12)
 const folder = mkdtempSync(join(tmpdir(), 'porthole-chaos-'))
 
-/** A program that is started again whenever it was killed. */
+/** A program that is started again whenever it ends, as whatever keeps it in production does. */
 class Phoenix {
   child!: ChildProcess
+  /** That it was killed. */
   deaths = 0
+  /** That it ended by itself. */
+  falls = 0
+  private wanted = true
   private readonly program: string
   private readonly env: Record<string, string>
   constructor(program: string, env: Record<string, string>) {
@@ -36,10 +40,12 @@ class Phoenix {
   }
   kill(): void {
     this.deaths++
-    this.child.kill('SIGKILL')
+    const { child } = this
     this.rise()
+    child.kill('SIGKILL')
   }
   async stop(): Promise<void> {
+    this.wanted = false
     if (this.child.exitCode !== null || this.child.signalCode !== null) return
     this.child.kill('SIGTERM')
     await once(this.child, 'exit')
@@ -50,10 +56,16 @@ class Phoenix {
     return Math.round(pages / 1024)
   }
   private rise(): void {
-    this.child = spawn(process.execPath, [join(root, this.program)], {
+    const child = spawn(process.execPath, [join(root, this.program)], {
       cwd: root,
       env: { PATH: process.env.PATH, HOME: process.env.HOME, ...this.env },
       stdio: ['ignore', 'ignore', process.env.PORTHOLE_CHAOS_LOG ? 'inherit' : 'ignore'],
+    })
+    this.child = child
+    child.once('exit', () => {
+      if (!this.wanted || child !== this.child) return
+      this.falls++
+      this.rise()
     })
   }
 }
@@ -205,6 +217,8 @@ test(
     )
     expect(ends.map(({ n }) => n)).toEqual(Array.from({ length: count }, () => 1))
     expect(Math.min(agent.deaths, api.deaths, postgres.deaths)).toBeGreaterThanOrEqual(2)
+    // The API needs its database while it starts: it may have had to try again. The agent needs nobody.
+    expect(agent.falls).toBe(0)
   },
   600_000 + seconds * 1000,
 )
