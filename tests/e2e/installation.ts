@@ -10,8 +10,10 @@ import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 
 const root = resolve(import.meta.dirname, '../..')
+const lastMs = 2_000
 
 export interface Answer {
   status: number
@@ -102,7 +104,10 @@ export async function install(options: InstallOptions = {}): Promise<Installatio
       child.kill('SIGINT')
       if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
       const ms = performance.now() - start
-      const left = mine.filter(pid => alive(pid)).map(pid => `${pid} ${commandLine(pid)}`)
+      const lives = () => mine.filter(pid => alive(pid))
+      // What is just ending still has its number for a moment.
+      for (const until = performance.now() + lastMs; lives().length > 0 && performance.now() < until; ) await delay(20)
+      const left = lives().map(pid => `${pid} ${commandLine(pid)}`)
       if (!keep) rmSync(dataDir, { recursive: true, force: true })
       return { ms, code: child.exitCode, left }
     },
