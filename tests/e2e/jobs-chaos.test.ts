@@ -180,7 +180,7 @@ afterAll(async () => {
   await api?.stop()
   await database?.close()
   await postgres?.stop()
-  expect(processesOf(folder)).toEqual([])
+  await vi.waitFor(() => expect(processesOf(folder)).toEqual([]), { timeout: 20_000 })
   rmSync(folder, { recursive: true, force: true })
 }, 60_000)
 
