@@ -13,10 +13,8 @@ export interface NewEvent {
   data: Record<string, unknown>
 }
 
-export const emitEvent = (sql: Sql, event: NewEvent): Promise<void> => emitEvents(sql, [event])
-
-export async function emitEvents(sql: Sql, told: readonly NewEvent[]): Promise<void> {
-  if (told.length > 0) await sql.insert(events).values(told.map(eventRow))
+export async function emitEvent(sql: Sql, event: NewEvent): Promise<void> {
+  await sql.insert(events).values(eventRow(event))
 }
 
 export function eventRow(event: NewEvent) {

@@ -2,7 +2,7 @@
  * Create, or get. Creates of one project that come at the same time share a transaction (create-round.ts), for its lock makes them take turns
  * anyway; each has its own outcome. Those under an `Idempotency-Key`, and those of Workers, are alone in theirs.
  */
-
+import type { Sql } from '#db/client.ts'
 import { type Outcome, together } from '#db/together.ts'
 import { type Ctx, tokenActor } from '../context.ts'
 import { isUniqueViolation, postgresFault } from '../database-faults.ts'
@@ -57,7 +57,7 @@ function rounds(asked: readonly Asked[]): Asked[][] {
   return done.map(({ of }) => of)
 }
 
-async function attempt(db: Ctx['db'] | Parameters<typeof createRound>[0], asked: readonly Asked[]): Promise<Outcome<Made>[]> {
+async function attempt(db: Sql, asked: readonly Asked[]): Promise<Outcome<Made>[]> {
   for (let tries = 0; ; tries++) {
     try {
       return await db.transaction(tx => createRound(tx, asked, { eager: tries === 0, last: tries >= 3 }))

@@ -1,7 +1,7 @@
 /** A body laid together into pieces of one size, the last one shorter: what a row holds. At most one of them is in memory. */
 export const pieceBytes = 512 * 1024
 
-export async function* gathered(body: ReadableStream<Uint8Array> | null, size = pieceBytes): AsyncGenerator<Uint8Array> {
+export async function* inPieces(body: ReadableStream<Uint8Array> | null, size = pieceBytes): AsyncGenerator<Uint8Array> {
   const piece = new Uint8Array(size)
   let filled = 0
   for await (const part of body ?? []) {

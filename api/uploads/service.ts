@@ -10,7 +10,7 @@ import { type Ctx, projectWall, tokenActor } from '../context.ts'
 import { newId } from '../ids.ts'
 import { afterCursor, type PageQuery, page } from '../paging.ts'
 import { notFound, Problem } from '../problem.ts'
-import { gathered } from './pieces.ts'
+import { inPieces } from './pieces.ts'
 import type { Upload } from './schema.ts'
 
 /** Of one project together, as a multiple of the largest one. */
@@ -44,7 +44,7 @@ export async function receiveUpload(ctx: Ctx, name: string, request: Request): P
   try {
     let bytes = 0
     let seq = 0
-    for await (const data of gathered(request.body)) {
+    for await (const data of inPieces(request.body)) {
       bytes += data.length
       if (bytes > maxContext) throw tooLarge(maxContext)
       if (seq === 0 && !isGzip(data)) throw notGzip()

@@ -9,7 +9,7 @@ import { agentAudience } from '#protocol/agent-identity.ts'
 import { type ApiFixture, apiFixture, type Minted, origin } from '../testing/api-fixture.ts'
 import { capable, FakeCluster } from '../testing/fake-cluster.ts'
 import { endedJob } from '../testing/job-reports.ts'
-import { gathered } from './pieces.ts'
+import { inPieces } from './pieces.ts'
 import { sweepUploads } from './service.ts'
 
 const most = 2 * 2 ** 20
@@ -63,7 +63,7 @@ const given = (job: string, query: string, key: string) =>
 it('pieces are of one size, whatever comes', async () => {
   const parts = [3, 0, 10, 1, 7].map(length => randomBytes(length))
   const pieces: Uint8Array[] = []
-  for await (const piece of gathered(stream(...parts), 4)) pieces.push(piece)
+  for await (const piece of inPieces(stream(...parts), 4)) pieces.push(piece)
   expect(pieces.map(piece => piece.length)).toEqual([4, 4, 4, 4, 4, 1])
   expect(Buffer.concat(pieces)).toEqual(Buffer.concat(parts))
 })
