@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocketServer } from 'ws'
-import { processesOf } from './runtimes/testing/left-over.ts'
+import { expectNoneLeft, processesOf } from './runtimes/testing/left-over.ts'
 import { ApiDouble, listen } from './testing/api-double.ts'
 import { key, pointer } from './testing/rfb-samples.ts'
 import { RfbViewer } from './testing/rfb-viewer.ts'
@@ -169,8 +169,7 @@ describe('a real session', () => {
     expect(before.length).toBeGreaterThan(0)
     agent.child.kill('SIGKILL')
     await agent.exited
-    for (let left = 100; left > 0 && sessionProcesses().length > 0; left--) await new Promise(resolve => setTimeout(resolve, 100))
-    expect(sessionProcesses()).toEqual([])
+    await expectNoneLeft(dataDir)
     agent = new AgentProcess(settings())
     await agent.ready()
     expect(await api.phase('ses_real', 'ended')).toMatchObject({
@@ -181,7 +180,7 @@ describe('a real session', () => {
     await api.until(() => api.observed.get('ses_real')?.phase === 'running', 60_000)
     api.want({ ...aDesired('ses_real', { generation: 2, state: 'deleted' }), spec: undefined })
     await api.phase('ses_real', 'absent')
-    expect(sessionProcesses()).toEqual([])
+    await expect.poll(sessionProcesses, { timeout: 30_000 }).toEqual([])
   })
 })
 
@@ -193,7 +192,7 @@ describe('ends', () => {
     agent.child.kill('SIGTERM')
     expect(await agent.exited).toBe(0)
     expect(performance.now() - begun).toBeLessThan(5_000)
-    expect(sessionProcesses()).toEqual([])
+    await expectNoneLeft(dataDir)
   })
 
   test('wrong settings: all of them told, nothing else, exit 1', async () => {

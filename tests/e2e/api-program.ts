@@ -17,6 +17,8 @@ export interface ApiProgram {
   headers: { Authorization: string }
   api(method: string, path: string, body?: unknown, headers?: Record<string, string>, url?: string): Promise<Answer>
   /** Polls until `until` holds; fails after `seconds`, telling the last answer. */
+  /** Makes a template; one of that id that a test's first try left is taken away before. */
+  template(template: { id: string }): Promise<void>
   // biome-ignore lint/suspicious/noExplicitAny: objects of every shape
   eventually(path: string, until: (body: any) => boolean, seconds?: number): Promise<any>
   stop(): Promise<void>
@@ -61,6 +63,11 @@ export async function startApiProgram(outsideHost: string, env: Record<string, s
     token,
     headers,
     api,
+    async template(template) {
+      await api('DELETE', `/v1/templates/${template.id}`)
+      const { status, body } = await api('POST', '/v1/templates', template)
+      if (status !== 201) throw new Error(`no template ${template.id}: ${JSON.stringify(body)}`)
+    },
     async eventually(path, until, seconds = 240) {
       const last = performance.now() + seconds * 1000
       for (;;) {

@@ -120,7 +120,7 @@ it('a volume has one writer at a time, goes down and up as an archive, and is go
 it('an app of somebody else’s image shows itself on the display beside it', async () => {
   const image = `${testImages.prefix}/desktop:${testImages.tag}`
   const app = { id: 'terminal', name: 'Terminal', kind: 'app', image, command: ['/usr/bin/xfce4-terminal', '--disable-server'] }
-  expect((await porthole.api('POST', '/v1/templates', app)).status).toBe(201)
+  await porthole.template(app)
   const { id, pod } = await running({ template: 'terminal' })
   expect(pod.containers.map(({ name, state }: { name: string; state: string }) => `${name} ${state}`).sort()).toEqual([
     'app running',

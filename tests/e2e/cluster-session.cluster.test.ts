@@ -57,10 +57,12 @@ afterAll(async () => {
   await porthole?.stop()
 })
 
-// One test's fault must not be the next one's.
+// One test's fault must not be the next one's, nor its own second try's.
 afterEach(async () => {
+  for (const { id } of (await porthole.api('GET', '/v1/pools')).body.data) await porthole.api('DELETE', `/v1/pools/${id}`)
   for (const { id } of (await porthole.api('GET', '/v1/sessions?limit=100')).body.data)
     await porthole.api('DELETE', `/v1/sessions/${id}`)
+  await porthole.eventually('/v1/status', ({ active, queued }) => active === 0 && queued === 0)
 })
 
 const chromiumSession = { template: 'chromium', start_timeout_seconds: 300 }
@@ -140,9 +142,7 @@ describe('a session as a pod', () => {
 
   it('whose image does not exist says which and why; one that this cluster forbids never begins', async () => {
     const template = (image: string) => ({ name: 'Other', kind: 'browser', image })
-    expect((await porthole.api('POST', '/v1/templates', { id: 'other', ...template('registry.invalid/none:1') })).status).toBe(
-      201,
-    )
+    await porthole.template({ id: 'other', ...template('registry.invalid/none:1') })
     const made = await porthole.api('POST', '/v1/sessions', { template: 'other', start_timeout_seconds: 60 })
     const waiting = await porthole.eventually(`/v1/sessions/${made.body.id}`, found => /pulled/.test(found.status_reason ?? ''))
     expect(waiting).toMatchObject({
@@ -204,7 +204,7 @@ it('a warm one is there at once, with its late settings', async () => {
 it('more sessions than room: they wait in order, with numbers, and all get their turn', { timeout: crowdPatience }, async () => {
   // As many as may run find room on the smallest node: it is the line that is tried here, not the scheduler.
   const small = { id: 'small', name: 'Small', kind: 'browser', headless: true, requests: { cpu: '100m', memory: '128Mi' } }
-  expect((await porthole.api('POST', '/v1/templates', small)).status).toBe(201)
+  await porthole.template(small)
   const asked = await Promise.all(
     Array.from({ length: crowd }, () => porthole.api('POST', '/v1/sessions', { ...chromiumSession, template: 'small' })),
   )
@@ -225,5 +225,4 @@ it('more sessions than room: they wait in order, with numbers, and all get their
     await porthole.api('DELETE', `/v1/sessions/${id}`)
   }
   await place.untilGone()
-  expect((await porthole.api('GET', '/v1/status')).body).toMatchObject({ active: 0, queued: 0 })
 })

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { processesOf } from '#agent/runtimes/testing/left-over.ts'
+import { expectNoneLeft } from '#agent/runtimes/testing/left-over.ts'
 import { sha256 } from '#api/node/platform.ts'
 import { mintSecret } from '#api/tokens/format.ts'
 import { openDatabase } from '#db/client.ts'
@@ -180,7 +180,7 @@ afterAll(async () => {
   await api?.stop()
   await database?.close()
   await postgres?.stop()
-  await vi.waitFor(() => expect(processesOf(folder)).toEqual([]), { timeout: 20_000 })
+  await expectNoneLeft(folder)
   rmSync(folder, { recursive: true, force: true })
 }, 60_000)
 

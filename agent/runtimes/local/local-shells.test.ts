@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { instanceName, type Runtime } from '../runtime.ts'
 import { exerciseShells, ShellReader } from '../shell-conformance.ts'
-import { processesOf } from '../testing/left-over.ts'
+import { expectNoneLeft } from '../testing/left-over.ts'
 import { type LocalLab, localLab, localSpec } from '../testing/local-lab.ts'
 import { whenRunning } from '../testing/runtime-watching.ts'
 
@@ -48,6 +48,6 @@ describe('shells of the local runtime', { timeout: 60_000 }, () => {
     const [instance] = await runtime.observe()
     await runtime.stop(instance!.name, instance!.uid, 0)
     expect((await reader.shell.ended).exitCode).toBeNull()
-    expect(processesOf(lab.dataDir)).toEqual([])
+    await expectNoneLeft(lab.dataDir)
   })
 })

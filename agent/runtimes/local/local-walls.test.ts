@@ -8,13 +8,12 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { type Instance, instanceName, type Runtime } from '../runtime.ts'
-import { processesOf, runtimeFoldersOf, statusField } from '../testing/left-over.ts'
+import { expectNoneLeft, processesOf, runtimeFoldersOf, statusField } from '../testing/left-over.ts'
 import { type LocalLab, localLab, localSpec } from '../testing/local-lab.ts'
 import { bytesOf, inPhase, whenRunning, whenSeen } from '../testing/runtime-watching.ts'
 import { createLocalRuntime } from './local-runtime.ts'
 
 const isRoot = process.getuid!() === 0
-const gone = { timeout: 30_000, interval: 25 }
 
 async function textFile(runtime: Runtime, session: string, path: string): Promise<string> {
   const answer = await runtime.host(session, {
@@ -84,7 +83,7 @@ describe('walls', { timeout: 90_000 }, () => {
     const { instance } = await say('ses_daemon', "setsid -f bash -c 'setsid -f sleep 700' </dev/null >/dev/null 2>&1; echo done")
     expect(processesOf(lab.dataDir).some(each => each.command.includes('sleep 700'))).toBe(true)
     await runtime.stop(instance.name, instance.uid, 0)
-    expect(processesOf(lab.dataDir)).toEqual([])
+    await expectNoneLeft(lab.dataDir)
   })
 
   test('pages run in Chromium’s own sandbox, as nobody the machine knows', async () => {
@@ -120,7 +119,7 @@ describe('walls', { timeout: 90_000 }, () => {
     const over = await whenSeen(runtime, inPhase(name, 'ended'))
     expect(over.cause).toBe('failed')
     expect(over.reason).toMatch(reason)
-    await expect.poll(() => processesOf(lab.dataDir), gone).toEqual([])
+    await expectNoneLeft(lab.dataDir)
     await runtime.stop(name, over.uid, 0)
     await runtime.forget(session)
     expect(readdirSync(join(lab.dataDir, 'sessions'))).not.toContain(session)
@@ -152,12 +151,12 @@ describe('a machine on which bubblewrap does not work', { timeout: 90_000 }, () 
       await bytesOf(picture.body)
       const [instance] = (await lab.runtime.observe()).filter(each => each.session === first!.session)
       await lab.runtime.stop(first!.name, instance!.uid, 0)
-      expect(processesOf(join(homes, 'ses_bare'))).toEqual([])
+      await expectNoneLeft(join(homes, 'ses_bare'))
       expect(processesOf(join(homes, 'ses_other')).length).toBeGreaterThan(5)
     } finally {
       await lab.dispose()
     }
-    await expect.poll(() => processesOf(lab.dataDir), gone).toEqual([])
+    await expectNoneLeft(lab.dataDir)
   })
 })
 
@@ -201,7 +200,7 @@ describe('when the agent is killed', { timeout: 120_000 }, () => {
     expect(runtimeFoldersOf(agent.pid!)).toHaveLength(1)
     const killed = performance.now()
     agent.kill('SIGKILL')
-    await expect.poll(() => processesOf(dataDir), { timeout: 30_000, interval: 20 }).toEqual([])
+    await expectNoneLeft(dataDir)
     expect(performance.now() - killed).toBeLessThan(10_000)
     const next = await createLocalRuntime({ dataDir })
     expect(await next.observe()).toEqual([])
@@ -223,6 +222,6 @@ describe('when the agent is killed', { timeout: 120_000 }, () => {
     const page = inside.find(each => each.command.includes('--type=renderer'))
     expect(statusField(page!.pid, 'Seccomp')).toBe('2')
     agent.kill('SIGKILL')
-    await expect.poll(() => processesOf(dataDir), { timeout: 30_000, interval: 20 }).toEqual([])
+    await expectNoneLeft(dataDir)
   })
 })

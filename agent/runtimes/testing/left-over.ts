@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { expect } from 'vitest'
 
 export interface LeftProcess {
   pid: number
@@ -24,6 +25,12 @@ export function processesOf(folder: string): LeftProcess[] {
     for (const each of all) if (ours.has(each.parent)) ours.add(each.pid)
   }
   return all.filter(each => ours.has(each.pid)).map(({ pid, command }) => ({ pid, command: command.slice(0, 200) }))
+}
+
+/** Waits until none is left: a process that is just ending still has its number for a moment. */
+export function expectNoneLeft(folder: string, of = /(?:)/): Promise<void> {
+  const left = () => processesOf(folder).filter(({ command }) => of.test(command))
+  return expect.poll(left, { timeout: 30_000, interval: 20 }).toEqual([])
 }
 
 /** Folders for sockets that an agent of this pid made: others' come and go meanwhile. */

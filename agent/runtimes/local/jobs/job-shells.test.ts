@@ -5,7 +5,7 @@ import type { JobAttempt, JobRuntime } from '../../job-runtime.ts'
 import type { Runtime } from '../../runtime.ts'
 import { exerciseShells, ShellReader } from '../../shell-conformance.ts'
 import { anAttempt, jobEnded, jobSeen, shell } from '../../testing/job-watching.ts'
-import { processesOf } from '../../testing/left-over.ts'
+import { expectNoneLeft } from '../../testing/left-over.ts'
 import { type LocalLab, localLab } from '../../testing/local-lab.ts'
 
 let lab: LocalLab
@@ -64,7 +64,7 @@ describe('a shell in a job', { timeout: 120_000 }, () => {
     expect(await jobEnded(jobs, short.name, 60_000)).toMatchObject({ outcome: 'failed', exitCode: 4 })
     expect((await reader.shell.ended).exitCode).toBeNull()
     await reader.shell.end()
-    expect(processesOf(lab.dataDir).filter(({ command }) => command.includes('sleep 98771'))).toEqual([])
+    await expectNoneLeft(lab.dataDir, /sleep 98771/)
     await expect(
       jobs.exec!(short.job, of, { terminal: 'trm_late', cols: 80, rows: 24 }, AbortSignal.timeout(60_000)),
     ).rejects.toMatchObject({ status: 503 })

@@ -13,7 +13,7 @@ import type { BuildSpec } from '#protocol/works-spec.ts'
 import { JobRefused } from '../../job-runtime.ts'
 import type { Runtime } from '../../runtime.ts'
 import { anAttempt, jobEnded, jobSeen, outputOf } from '../../testing/job-watching.ts'
-import { processesOf } from '../../testing/left-over.ts'
+import { expectNoneLeft } from '../../testing/left-over.ts'
 import { createLocalRuntime } from '../local-runtime.ts'
 import { findPrograms } from '../programs.ts'
 
@@ -91,7 +91,7 @@ describe('a build', { timeout: 300_000 }, () => {
       exitCode: 0,
       result: { images: ['localhost/build:v1'], commit: expect.any(String) },
     })
-    expect(processesOf(join(folder, 'data')).map(({ command }) => command)).toEqual([])
+    await expectNoneLeft(join(folder, 'data'))
   })
 
   it('is made from what was sent, of any users, and sees nothing of this machine', async () => {
@@ -149,7 +149,7 @@ describe('a build', { timeout: 300_000 }, () => {
     await runtime.jobs!.cancel(attempt.name, uid, 5_000)
     const ended = await jobEnded(runtime.jobs!, attempt.name, 60_000)
     expect(ended).toMatchObject({ outcome: 'canceled', cause: 'canceled' })
-    await expect.poll(() => processesOf(join(folder, 'data')).map(({ command }) => command), { timeout: 30_000 }).toEqual([])
+    await expectNoneLeft(join(folder, 'data'))
   })
 
   it('looks at a repository only', async () => {

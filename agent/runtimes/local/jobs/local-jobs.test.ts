@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type JobAttempt, JobRefused, type JobRuntime } from '../../job-runtime.ts'
 import { anAttempt, jobEnded, jobSeen, outputOf, shell } from '../../testing/job-watching.ts'
-import { processesOf } from '../../testing/left-over.ts'
+import { expectNoneLeft } from '../../testing/left-over.ts'
 import { type LocalLab, localLab } from '../../testing/local-lab.ts'
 import { createLocalRuntime } from '../local-runtime.ts'
 
@@ -49,7 +49,7 @@ describe('an end', () => {
   ])('by %s', async (_, line, expected) => {
     const attempt = await run(line)
     expect(await jobEnded(jobs, attempt.name)).toMatchObject(expected)
-    expect(processesOf(lab.dataDir).filter(({ command }) => command.includes('sleep 500'))).toEqual([])
+    await expectNoneLeft(lab.dataDir, /sleep 500/)
   })
 
   test('by its deadline, and by cancel: politely first, then the whole tree', async () => {
@@ -72,7 +72,7 @@ describe('an end', () => {
     expect(told).toMatchObject({ outcome: 'canceled', cause: 'canceled', exitCode: 0 })
     expect((await outputOf(jobs, told)).bytes.toString()).toBe('up\ntold\n')
     expect(await jobEnded(jobs, stubborn.name)).toMatchObject({ outcome: 'canceled' })
-    expect(processesOf(lab.dataDir).filter(({ command }) => /sleep 50[12]/.test(command))).toEqual([])
+    await expectNoneLeft(lab.dataDir, /sleep 50[12]/)
   })
 
   test('that nobody saw: a supervisor that was killed takes its job along and leaves it lost', async () => {
@@ -80,7 +80,7 @@ describe('an end', () => {
     const attempt = await run('echo up; sleep 503')
     process.kill((await supervisorOf(attempt.name)).pid, 'SIGKILL')
     expect(await jobEnded(jobs, attempt.name)).toMatchObject({ outcome: 'failed', cause: 'lost' })
-    expect(processesOf(lab.dataDir).filter(({ command }) => command.includes('sleep 503'))).toEqual([])
+    await expectNoneLeft(lab.dataDir, /sleep 503/)
     await jobs.start(attempt)
     expect((await jobs.observe()).filter(each => each.name === attempt.name)).toHaveLength(1)
   })
@@ -135,7 +135,7 @@ describe('agents', () => {
     await own.runtime.jobs!.start(attempt)
     await jobSeen(own.runtime.jobs!, attempt.name, each => each.phase === 'running')
     await own.runtime.close()
-    expect(processesOf(own.dataDir)).toEqual([])
+    await expectNoneLeft(own.dataDir)
     const next = await createLocalRuntime({ dataDir: own.dataDir })
     expect(await jobEnded(next.jobs!, attempt.name)).toMatchObject({ outcome: 'failed', cause: 'agent_stopped' })
     await next.close()
@@ -147,7 +147,7 @@ describe('agents', () => {
     const own = await localLab()
     const other = await lonelyAgent(attempt, own.dataDir, 100)
     other.kill('SIGKILL')
-    await expect.poll(() => processesOf(own.dataDir), { timeout: 15_000, interval: 100 }).toEqual([])
+    await expectNoneLeft(own.dataDir)
     expect(await jobEnded(own.runtime.jobs!, attempt.name)).toMatchObject({ cause: 'agent_stopped' })
     await own.dispose()
   }, 40_000)
