@@ -20,7 +20,9 @@ describe('forward', () => {
   })
 
   it.each([
-    ['forward desk', /LOCAL/],
+    ['forward', /^Which session\?\n\nporthole forward/],
+    ['forward desk', /^Which ports of desk\?\n\nporthole forward/],
+    ['forward desk vnc --address', /--address takes/],
     ['forward desk http', /"http" is not/],
     ['forward desk 5901:', /"5901:" is not/],
     ['forward desk 70000', /is not/],
@@ -40,5 +42,6 @@ describe('forward', () => {
 })
 
 it('no command, or --help anywhere, is the help', () => {
-  for (const words of [[], ['help'], ['forward', '--help']]) expect(readCommand(words, {})).toBe('help')
+  for (const words of [[], ['help'], ['forward', '--help'], ['forward', 'desk', '-h']])
+    expect(readCommand(words, {})).toBe('help')
 })

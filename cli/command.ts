@@ -28,14 +28,14 @@ export const usage = `porthole forward [--address 127.0.0.1] SESSION [LOCAL:]REM
   porthole forward build-desk 5901:vnc 2222:22
 
   PORTHOLE_URL     where the API is (http://127.0.0.1:8080)
-  PORTHOLE_TOKEN   a token with the scope sessions:connect
+  PORTHOLE_TOKEN   a token with the scopes sessions:read and sessions:connect
 `
 
 const screenPort = 5900
 
 export function readCommand(words: string[], env: Record<string, string | undefined>): ForwardCommand | 'help' {
   const [verb, ...rest] = words
-  if (verb === undefined || rest.includes('--help') || ['help', '--help', '-h'].includes(verb)) return 'help'
+  if (verb === undefined || verb === 'help' || words.some(word => word === '--help' || word === '-h')) return 'help'
   if (verb !== 'forward') throw new CommandError(`There is no command ${JSON.stringify(verb)}.\n\n${usage}`)
   let address = '127.0.0.1'
   const plain: string[] = []
@@ -46,9 +46,17 @@ export function readCommand(words: string[], env: Record<string, string | undefi
     else plain.push(word)
   }
   const [session, ...ports] = plain
-  if (!session || ports.length === 0 || address === '') throw new CommandError(usage)
+  const missing = !session
+    ? 'Which session?'
+    : ports.length === 0
+      ? `Which ports of ${session}?`
+      : address === ''
+        ? '--address takes an address.'
+        : null
+  if (!session || missing) throw new CommandError(`${missing}\n\n${usage}`)
   const url = readUrl(env.PORTHOLE_URL || 'http://127.0.0.1:8080')
-  if (!env.PORTHOLE_TOKEN) throw new CommandError('PORTHOLE_TOKEN is not set: it takes a token with the scope sessions:connect.')
+  if (!env.PORTHOLE_TOKEN)
+    throw new CommandError('PORTHOLE_TOKEN is not set: it takes a token with the scopes sessions:read and sessions:connect.')
   return { url, token: env.PORTHOLE_TOKEN, session, address, ports: ports.map(readPorts) }
 }
 

@@ -133,6 +133,12 @@ it('an id is taken as it is; a name must be one session’s', async () => {
   await start('vnc', 'ses_7').dial()
 })
 
+it('another program at that address is not taken for an API without sessions', async () => {
+  api.removeAllListeners('request')
+  api.on('request', (_request, response) => response.end('<h1>It works!</h1>'))
+  await expect(start('vnc').done).rejects.toThrow(`What answers at ${url} is no Porthole (200).`)
+})
+
 it('a port in use and an API that is not there are sentences', async () => {
   const { port } = api.address() as AddressInfo
   const options = { url, token, session: 'desk', address: '127.0.0.1', signal: life.signal, say() {} }

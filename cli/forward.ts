@@ -59,11 +59,13 @@ async function findSession({ url, token, session, signal }: ForwardOptions): Pro
     throw new CommandError(`${url} does not answer: ${error.cause?.code ?? error.cause?.message ?? error.message}`)
   })
   const body = (await response.json().catch(() => null)) as { data?: { id: string }[] } | null
+  if (!body) throw new CommandError(`What answers at ${url} is no Porthole (${response.status}).`)
   if (!response.ok) throw new CommandError(sentence(response.status, body))
   if (isId) return session
-  if (body?.data?.length === 1) return body.data[0]!.id
-  const found = body?.data?.length ? 'Several sessions are' : 'No living session is'
-  throw new CommandError(`${found} named ${JSON.stringify(session)}; take the id.`)
+  const [found, another] = body.data ?? []
+  if (!found) throw new CommandError(`No living session is named ${JSON.stringify(session)}.`)
+  if (another) throw new CommandError(`Several sessions are named ${JSON.stringify(session)}: take the id of one.`)
+  return found.id
 }
 
 async function carry(socket: Socket, id: string, { remote }: PortPair, { url, token, signal }: ForwardOptions): Promise<void> {

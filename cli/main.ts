@@ -16,6 +16,6 @@ async function main(): Promise<number> {
 
 process.exitCode = await main().catch(error => {
   if (!(error instanceof CommandError)) throw error
-  process.stderr.write(`${error.message}\n`)
+  process.stderr.write(`${error.message.trimEnd()}\n`)
   return 1
 })

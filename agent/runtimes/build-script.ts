@@ -24,6 +24,8 @@ export const buildVariable = { contextBytes: 'BUILD_CONTEXT_BYTES', contextKey: 
 /** What was sent may not become more than this. */
 const unpackedBytes = 8 * 2 ** 30
 
+const longestFault = 300
+
 /** When it is built by root of a user namespace, this is what the outside reads. */
 export const homeResults = '.porthole-results'
 export const defaultGitSchemes: readonly string[] = gitSchemes
@@ -118,8 +120,20 @@ export function readResults(text: string): Record<string, unknown> {
     ...(one('context') && { context: one('context') }),
     ...(one('digest') && { digest: one('digest') }),
     ...(one('login') && { login: one('login') }),
-    ...(one('step') && { failed_at: many('step').at(-1) }),
+    ...(one('fault') && { fault: one('fault') }),
   }
+}
+
+/** Why a build ended: its own words, where it left some, tell more than an exit code. */
+export function buildReason<Reason extends string | null>(
+  result: Record<string, unknown> | null,
+  cause: string | null,
+  reason: Reason,
+): string | Reason {
+  const { fault } = result ?? {}
+  if (cause !== 'exit' || typeof fault !== 'string') return reason
+  const words = fault.replace(/[^\P{C}]/gu, ' ').trim()
+  return words === '' ? reason : `${words[0]!.toUpperCase()}${words.slice(1, longestFault)}`
 }
 
 const script = `
@@ -129,6 +143,16 @@ export HOME
 [ -n "$BUILD_RESULTS" ] || BUILD_RESULTS=$HOME/${homeResults}
 say() { printf '== %s\\n' "$*"; }
 tell() { printf '%s\\n' "$1" >>"$BUILD_RESULTS"; }
+fail() { say "$1"; tell "fault=$1"; exit 1; }
+# What git says when it fails is in the log, and is why the build failed.
+ask_git() {
+  git "$@" 2>"$HOME/.said" && return
+  code=$?
+  cat "$HOME/.said" >&2
+  said=$(sed -n 's/^fatal: //p' "$HOME/.said" | head -1)
+  tell "fault=git: \${said:-$(tail -1 "$HOME/.said")}"
+  exit $code
+}
 auth=$HOME/.auth.json
 printf '%s' "$BUILD_LOGINS" >"$auth"
 printf '%s' "$BUILD_GIT_PASSWORD" >"$HOME/.git-password"
@@ -156,7 +180,7 @@ if [ "$BUILD_ACTION" = login ]; then
     pair=$(sed -n 's/.*"'"$BUILD_REGISTRY"'":{"auth":"\\([^"]*\\)".*/\\1/p' "$auth" | base64 -d)
     printf '%s' "\${pair#*:}" | buildah login $secure --authfile "$HOME/.tried.json" --username "\${pair%%:*}" --password-stdin "$BUILD_REGISTRY"
   else
-    say 'no login is kept for it'; exit 1
+    fail 'no login is kept for it'
   fi
   tell login=accepted
   exit 0
@@ -173,32 +197,32 @@ if [ -n "$BUILD_CONTEXT_BYTES" ]; then
   tell "context=$commit"
   say "unpacking $commit"
   if [ "$(gzip -dc <"$BUILD_CONTEXT_FILE" | head -c ${unpackedBytes + 1} | wc -c)" -gt ${unpackedBytes} ]; then
-    say 'it becomes more than ${unpackedBytes / 2 ** 30} GiB'; exit 1
+    fail 'it becomes more than ${unpackedBytes / 2 ** 30} GiB'
   fi
   mkdir "$source"
   cd "$source"
-  tar -xz --no-same-owner <"$BUILD_CONTEXT_FILE" || { say 'this is no tar.gz that can be unpacked'; exit 1; }
+  tar -xz --no-same-owner <"$BUILD_CONTEXT_FILE" || { fail 'this is no tar.gz that can be unpacked'; }
 else
 say "looking at $BUILD_URL"
-git ls-remote --symref -- "$BUILD_URL" HEAD 'refs/heads/*' >"$HOME/.refs"
+ask_git ls-remote --symref -- "$BUILD_URL" HEAD 'refs/heads/*' >"$HOME/.refs"
 sed -n 's|^ref: refs/heads/\\(.*\\)\\tHEAD$|default_branch=\\1|p' "$HOME/.refs" >>"$BUILD_RESULTS"
 sed -n 's|^[0-9a-f]*\\trefs/heads/\\(.*\\)$|branch=\\1|p' "$HOME/.refs" | head -40 >>"$BUILD_RESULTS"
 
 say "fetching $BUILD_REF"
 git init -q "$source"
 cd "$source"
-git fetch -q --depth 1 -- "$BUILD_URL" "$BUILD_REF"
+ask_git fetch -q --depth 1 -- "$BUILD_URL" "$BUILD_REF"
 git -c advice.detachedHead=false checkout -q FETCH_HEAD
 commit=$(git rev-parse HEAD)
 tell "commit=$commit"
 say "commit $commit: $(git log -1 --format=%s | cut -c1-200)"
 fi
 unset BUILD_CONTEXT_KEY
-inside() { case $(realpath -e -- "$1") in "$source" | "$source"/*) ;; *) say "$2 leads out of what is built"; exit 1 ;; esac; }
-[ -d "$BUILD_FOLDER" ] || { say "there is no folder $BUILD_FOLDER"; exit 1; }
+inside() { case $(realpath -e -- "$1") in "$source" | "$source"/*) ;; *) fail "$2 leads out of what is built" ;; esac; }
+[ -d "$BUILD_FOLDER" ] || { fail "there is no folder $BUILD_FOLDER"; }
 inside "$BUILD_FOLDER" 'the subdirectory'
 cd "$BUILD_FOLDER"
-[ -f "$BUILD_DOCKERFILE" ] || { say "there is no file $BUILD_DOCKERFILE"; exit 1; }
+[ -f "$BUILD_DOCKERFILE" ] || { fail "there is no file $BUILD_DOCKERFILE"; }
 inside "$BUILD_DOCKERFILE" 'the Dockerfile'
 tell "dockerfile=$BUILD_DOCKERFILE"
 sed -n 's/^[[:space:]]*[Aa][Rr][Gg][[:space:]][[:space:]]*\\([A-Za-z_][A-Za-z0-9_]*.\\{0,100\\}\\).*$/arg=\\1/p' "$BUILD_DOCKERFILE" | head -30 >>"$BUILD_RESULTS"

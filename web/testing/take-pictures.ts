@@ -267,7 +267,7 @@ const scenes: readonly Scene[] = [
     act: async page => {
       await press('New job')(page)
       await page.locator('label', { hasText: 'Build' }).click()
-      await page.getByLabel('Repository').fill('https://git.example/storefront/shop.git')
+      await page.getByLabel('Repository', { exact: true }).fill('https://git.example/storefront/shop.git')
       await press('Look at it')(page)
       await page.getByText('3 branches').waitFor()
     },
@@ -299,7 +299,7 @@ const scenes: readonly Scene[] = [
     path: '/webhooks',
     act: async page => {
       await press('New webhook')(page)
-      await page.getByLabel('Repository').fill('https://git.example/storefront/shop.git')
+      await page.getByLabel('Repository', { exact: true }).fill('https://git.example/storefront/shop.git')
       await press('Make the hook')(page)
     },
   },

@@ -1,6 +1,6 @@
 /** A job's pod -> the attempt as it is. Pure. */
 import type { JobCause, JobOutcome } from '#protocol/job-spec.ts'
-import { readResults } from '../../build-script.ts'
+import { buildReason, readResults } from '../../build-script.ts'
 import type { JobInstance } from '../../job-runtime.ts'
 import { outOfMemory, podEnding, readCondemned, sentence } from '../pod-ending.ts'
 import { podWaiting } from '../pod-waiting.ts'
@@ -40,7 +40,8 @@ export function runState(pod: Pod, offset: number): RunState {
   if (phase === 'Succeeded' || phase === 'Failed') {
     const end = endOf(pod)
     const endedAt = at(terminated?.finishedAt) ?? startedAt
-    return { instance: { ...base, ...end, phase: 'ended', endedAt: endedAt ?? Date.now() }, hopeless: null }
+    const reason = buildReason(base.result, end.cause, end.reason)
+    return { instance: { ...base, ...end, reason, phase: 'ended', endedAt: endedAt ?? Date.now() }, hopeless: null }
   }
   if (annotations[runAnnotation.canceled] || pod.metadata?.deletionTimestamp)
     return { instance: { ...base, phase: 'stopping', reason: 'It is being ended.' }, hopeless: null }

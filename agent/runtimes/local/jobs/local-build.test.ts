@@ -166,6 +166,17 @@ describe('a build', { timeout: 300_000 }, () => {
     expect(ended).toMatchObject({ outcome: 'failed', cause: 'exit' })
     expect(ended.output).toMatch(/nobody is not wanted/)
   })
+
+  it.each<[string, Partial<BuildSpec>, RegExp, string?]>([
+    ['branch', { source: { url: '', ref: 'gone', subdirectory: null, secret: null } }, /^Git: couldn't find remote ref gone$/],
+    ['repository', {}, /^Git: .*(repository|access)/, 'nowhere'],
+    ['Dockerfile', { dockerfile: 'Gone' }, /^There is no file Gone$/],
+    ['folder', { source: { url: '', ref: null, subdirectory: 'gone', secret: null } }, /^There is no folder gone$/],
+  ])('without its %s says so itself, and not only with a number', async (_what, change, reason, name) => {
+    const source = { ref: 'main', subdirectory: null, secret: null, ...change.source, url: name ? `${url}/${name}` : url }
+    const ended = await done({ action: 'inspect', ...change, source })
+    expect(ended).toMatchObject({ outcome: 'failed', cause: 'exit', reason: expect.stringMatching(reason) })
+  })
 })
 
 function spoolOf(name: string): string {

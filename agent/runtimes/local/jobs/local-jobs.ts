@@ -12,7 +12,7 @@ import { pipeline } from 'node:stream/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { attemptName, type JobType, type RunSpec } from '#protocol/job-spec.ts'
 import type { TerminalJob } from '#protocol/terminal-frames.ts'
-import { buildAsRun, defaultGitSchemes } from '../../build-script.ts'
+import { buildAsRun, buildReason, defaultGitSchemes } from '../../build-script.ts'
 import {
   type BuildContext,
   type JobAttempt,
@@ -196,8 +196,11 @@ export class LocalJobs implements JobRuntime {
     if (lost) this.endLost(name, folder)
     const ending = lost && this.lost.get(name) !== 'gone'
     const cause = lost ? 'lost' : (state?.cause ?? null)
-    const reason = lost ? 'Its supervisor was killed; nobody knows how it went.' : (state?.reason ?? null)
     const ended = over || (lost && !ending)
+    const result = ended && facts.type === 'build' ? await buildResult(folder.build) : null
+    const reason = lost
+      ? 'Its supervisor was killed; nobody knows how it went.'
+      : buildReason(result, cause, state?.reason ?? null)
     return {
       ...facts,
       name,
@@ -213,7 +216,7 @@ export class LocalJobs implements JobRuntime {
       endedAt: state?.endedAt ?? null,
       progress: null,
       resources: [],
-      result: ended && facts.type === 'build' ? await buildResult(folder.build) : null,
+      result,
       ...(!ended && folder.awaitsContext() && { awaitsContext: true }),
       streams: [''],
     }
