@@ -64,6 +64,13 @@ async function takeSome(db: Sql, key: string, cost: number, count: number): Prom
   return { taken: row?.taken ?? 0, aheadMs: Math.min(window, Math.max(0, Number(row?.ahead_ms ?? window))) }
 }
 
+/** What was taken and turned out not to count. */
+export async function giveBack(db: Sql, key: string, { perMinute }: Rate): Promise<void> {
+  await db.execute(
+    sql`update rate_limits set tat = tat - ${60_000 / perMinute}::float8 * interval '1 millisecond' where key = ${key}`,
+  )
+}
+
 /** How many would be admitted now; takes nothing. */
 export async function leftOfRate(db: Sql, key: string, rate: Rate): Promise<number> {
   const [row] = await db.execute<{ ahead_ms: string }>(

@@ -3,10 +3,10 @@ import type { MiddlewareHandler } from 'hono'
 import { type Ctx, tokenActor } from '../context.ts'
 import { Problem } from '../problem.ts'
 import type { AppEnv } from '../route.ts'
-import { leftOfRate, type Taken, takeFromRate } from './gcra.ts'
+import { giveBack, leftOfRate, type Taken, takeFromRate } from './gcra.ts'
 
-/** `project`: the acting project's rate; `login`: the client's address; `none`: never refused. */
-export type Limit = 'project' | 'login' | 'none'
+/** `project`: the acting project's rate; `login`: the client's address; `guess`: the same, of wrong tries only; `none`: never refused. */
+export type Limit = 'project' | 'login' | 'guess' | 'none'
 
 export function rateLimited(limit: Exclude<Limit, 'none'>): MiddlewareHandler<AppEnv> {
   return async function rate_limited(c, next) {
@@ -22,6 +22,10 @@ export function rateLimited(limit: Exclude<Limit, 'none'>): MiddlewareHandler<Ap
       })
     }
     await next()
+    if (limit === 'guess' && c.res.ok) {
+      const { key, perMinute } = bucket(c.var.ctx, limit)
+      await giveBack(c.var.ctx.db, key, { perMinute })
+    }
     for (const [name, value] of Object.entries(headers)) c.res.headers.set(name, value)
   }
 }
@@ -44,7 +48,7 @@ export function requestsLeft(ctx: Ctx): Promise<number> {
 }
 
 function bucket(ctx: Ctx, limit: Exclude<Limit, 'none'>): { key: string; perMinute: number } {
-  if (limit === 'login') return { key: `login ${ctx.address}`, perMinute: ctx.config.loginsPerMinute }
+  if (limit !== 'project') return { key: `login ${ctx.address}`, perMinute: ctx.config.loginsPerMinute }
   const actor = tokenActor(ctx)
   return { key: `project ${actor.project}`, perMinute: actor.requestsPerMinute ?? ctx.config.requestsPerMinute }
 }

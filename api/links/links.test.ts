@@ -54,6 +54,14 @@ describe('a share link', () => {
     expect(body).toMatchObject({ name: 'shown', shared_by: 'ann', role: 'view', expires_at: link.expires_at })
   })
 
+  it('may be looked at again and again, but not guessed', async () => {
+    const secret = secretOf((await share()).url)
+    for (let look = 0; look < 40; look++) expect((await open(secret)).status).toBe(200)
+    const wrong = `${secret.slice(0, -1)}x`
+    const guesses = await Promise.all(Array.from({ length: 60 }, () => open(wrong)))
+    expect(new Set(guesses.map(({ status }) => status))).toEqual(new Set([404, 429]))
+  })
+
   it('opens the screen with its role, however the holder asks', async () => {
     const made = await ticket(secretOf((await share({ role: 'view' })).url))
     expect(made.body).toMatchObject({ role: 'view', stream: 'vnc' })

@@ -46,7 +46,8 @@ const revoke = route({
 const open = route({
   access: 'public',
   operationId: 'openLink',
-  limit: 'login',
+  // Pages of guests look again and again, and many of them may have one address.
+  limit: 'guess',
   method: 'post',
   path: '/v1/links/open',
   tags,

@@ -25,6 +25,8 @@ import { SharedStage } from './shared-stage.tsx'
 const lookMs = 10_000
 /** While an answer is awaited. */
 const soonMs = 3_000
+/** Who uses the screen is to know soon that it does not listen to them any more. */
+const useMs = 2_000
 
 export function JoinPage() {
   const hash = useHash()
@@ -48,7 +50,11 @@ function Opened({ secret }: { secret: string }) {
   const known = useRef<SharedSession | null>(null)
   /** This window's own stream, once it has one. */
   const viewer = useRef<string | null>(null)
-  const look = () => setTurn(count => count + 1)
+  const lookedAt = useRef(0)
+  const look = () => {
+    lookedAt.current = performance.now()
+    setTurn(count => count + 1)
+  }
   async function ask() {
     if (!viewer.current) return
     try {
@@ -87,7 +93,7 @@ function Opened({ secret }: { secret: string }) {
     if (!again) return
     const timer = setTimeout(look, shared?.asked_at ? soonMs : lookMs)
     return () => clearTimeout(timer)
-  }, [again, turn])
+  }, [again, turn, shared?.asked_at])
 
   useEffect(() => {
     document.title = `${shared ? sharedTitle(shared) : 'Shared screen'} · Porthole`
@@ -129,7 +135,13 @@ function Opened({ secret }: { secret: string }) {
     <div className="join">
       <JoinHead shared={shared} onAsk={ask} />
       {running ? (
-        <SharedStage secret={secret} shared={shared} onLost={look} onViewer={id => (viewer.current = id)} />
+        <SharedStage
+          secret={secret}
+          shared={shared}
+          onLost={look}
+          onUse={() => performance.now() - lookedAt.current > useMs && look()}
+          onViewer={id => (viewer.current = id)}
+        />
       ) : (
         <Waiting shared={shared} />
       )}

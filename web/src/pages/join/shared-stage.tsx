@@ -17,10 +17,12 @@ interface SharedStageProps {
   shared: SharedSession
   /** The screen ended: what the link says now may tell why. */
   onLost: () => void
+  /** Somebody who was let in to control types or points. */
+  onUse: () => void
   onViewer: (id: string) => void
 }
 
-export function SharedStage({ secret, shared, onLost, onViewer }: SharedStageProps) {
+export function SharedStage({ secret, shared, onLost, onUse, onViewer }: SharedStageProps) {
   const { api } = useApp()
   const mayControl = shared.role === 'control'
   const watch = useStageLook(mayControl)
@@ -70,7 +72,11 @@ export function SharedStage({ secret, shared, onLost, onViewer }: SharedStagePro
         <QualityMenu watch={watch} />
         <FullScreenButton full={full} />
       </div>
-      <div className="stage-well">
+      <div
+        className="stage-well"
+        onKeyDownCapture={mayControl ? onUse : undefined}
+        onPointerDownCapture={mayControl ? onUse : undefined}
+      >
         <ScreenView
           ref={screen}
           source={{

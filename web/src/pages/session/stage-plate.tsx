@@ -25,7 +25,8 @@ const headings: Record<string, string> = {
 
 export function StagePlate({ session, actions }: { session: Session; actions: ReactNode }) {
   const word = wordFor(session.status)
-  const reason = session.status === 'running' ? 'Drive it with Playwright or CDP; the addresses are beside.' : reasonOf(session)
+  const reason =
+    session.status === 'running' ? 'Drive it with Playwright or CDP: its addresses are under Connect.' : reasonOf(session)
   return (
     <div className="stage-plate" data-tone={word.tone} role="status">
       <PortholeArt weather={weather[session.status] ?? 'calm'} className={word.moving ? 'porthole-moving' : ''} />

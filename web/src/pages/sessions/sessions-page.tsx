@@ -55,7 +55,7 @@ export function SessionsPage({ me }: { me: Me }) {
 
   return (
     <>
-      <PageHead title="Sessions" summary={<Summary />}>
+      <PageHead title="Sessions" summary={<Summary known={loaded.phase === 'ready'} />}>
         {mayWrite && (
           <Button kind="primary" icon="plus" onClick={() => setCreating(true)}>
             New session
@@ -181,7 +181,7 @@ function groupOf(word: string): Group {
 }
 
 /** Counts over what is known; the words are those of the cards. */
-function Summary() {
+function Summary({ known }: { known: boolean }) {
   const { live } = useApp()
   const words = useStore(live.sessions, state => {
     const tally: Record<string, number> = {}
@@ -192,7 +192,7 @@ function Summary() {
     )
     return parts.join(' · ')
   })
-  return words || 'Nothing is running.'
+  return words || (known ? 'Nothing is running.' : '\u00a0')
 }
 
 interface NoSessionsProps {
