@@ -126,6 +126,15 @@ test('what is asked of a session shows at once and is taken back when it is refu
   expect(api.state.sessions.get('ses_01a')?.status).toBe('stopped')
 })
 
+test('what failed cannot run again: a new one is made as it was', async () => {
+  await open('/sessions/ses_09i')
+  await page.locator('.stage').getByRole('button', { name: 'New one like it' }).click()
+  expect(await page.getByRole('textbox', { name: /^Name/ }).inputValue()).toBe('visual-regression')
+  await page.getByRole('button', { name: 'Start', exact: true }).click()
+  await page.getByText('It failed').waitFor({ state: 'detached' })
+  expect([...api.state.sessions.values()].filter(one => one.name === 'visual-regression')).toHaveLength(2)
+})
+
 test('a new session: faults stand at their fields, then its page opens', async () => {
   await open('/sessions')
   await page.getByRole('button', { name: 'New session' }).first().click()

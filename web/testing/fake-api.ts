@@ -272,6 +272,7 @@ export async function startFakeApi(state: FakeState, dist: string, port = 0): Pr
     }
     if (verb === 'stop')
       tellSession({ ...session, status: 'stopped', ended_at: new Date().toISOString(), termination_reason: 'requested' })
+    if (verb === 'start' && ['failed', 'expired'].includes(session.status)) return problem(response, 409, 'conflict')
     if (verb === 'start')
       tellSession({ ...session, status: 'starting', ended_at: null, generation: session.generation + 1, phases: [] })
     if (verb === 'restart') tellSession({ ...session, status: 'starting', generation: session.generation + 1, phases: [] })

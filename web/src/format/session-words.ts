@@ -4,7 +4,8 @@ import { ordinal } from './quantity.ts'
 import { safeLine } from './safe-text.ts'
 
 export type Tone = 'good' | 'wait' | 'bad' | 'quiet' | 'warn'
-export type SessionAction = 'open' | 'extend' | 'restart' | 'stop' | 'start' | 'end'
+/** `again`: a new one like it, where this one cannot run any more. */
+export type SessionAction = 'open' | 'extend' | 'restart' | 'stop' | 'start' | 'again' | 'end'
 
 interface Word {
   word: string
@@ -56,7 +57,7 @@ export const sessionWords: Record<SessionStatus, Word> = {
     tone: 'bad',
     moving: false,
     live: false,
-    actions: ['open', 'start', 'end'],
+    actions: ['open', 'again', 'end'],
     fallback: 'It ended without saying why.',
   },
   expired: {
@@ -64,7 +65,7 @@ export const sessionWords: Record<SessionStatus, Word> = {
     tone: 'quiet',
     moving: false,
     live: false,
-    actions: ['open', 'start', 'end'],
+    actions: ['open', 'again', 'end'],
     fallback: 'Its time was up.',
   },
   unreachable: {

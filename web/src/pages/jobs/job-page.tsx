@@ -163,7 +163,9 @@ function Facts({ job, clusterName }: { job: Job; clusterName: string }) {
         <Ago at={job.created_at} />
       </Fact>
       {job.started_at && (
-        <Fact name="Took">{job.status === 'running' ? <Age at={job.started_at} /> : tookWords(job) || '–'}</Fact>
+        <Fact name={job.status === 'running' ? 'Runs for' : 'Took'}>
+          {job.status === 'running' ? <Age at={job.started_at} /> : tookWords(job) || '–'}
+        </Fact>
       )}
       {job.ended_at && <Fact name="Ended">{fullDate(job.ended_at)}</Fact>}
       {job.exit_code !== null && <Fact name="Exit code">{job.exit_code}</Fact>}

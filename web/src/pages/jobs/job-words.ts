@@ -34,10 +34,13 @@ export function jobTitle(job: Pick<Job, 'name' | 'id' | 'type' | 'spec'>): strin
   if (named) return named
   const { command, source } = job.spec
   if (source && typeof source === 'object' && 'url' in source && typeof source.url === 'string')
-    return 'upload' in source && source.upload ? 'Files that were sent' : safeLine(shortRepository(source.url)).slice(0, 80)
+    return 'upload' in source && source.upload ? 'Files that were sent' : short(safeLine(shortRepository(source.url)))
   const first = Array.isArray(command) ? (command[0] === '/bin/sh' ? command[2] : command.join(' ')) : job.spec.image
-  return typeof first === 'string' && first ? safeLine(first).slice(0, 80) : job.id
+  return typeof first === 'string' && first ? short(safeLine(first)) : job.id
 }
+
+const longestTitle = 80
+const short = (text: string) => (text.length > longestTitle ? `${text.slice(0, longestTitle - 1)}…` : text)
 
 /** What was asked for, without what was not, and with a command as it was written. */
 export function askedFor(spec: Job['spec']): string {

@@ -20,7 +20,8 @@ import { Tabs } from '../../parts/tabs.tsx'
 import { Link } from '../../router.tsx'
 import { recall, remember } from '../../shell/theme.ts'
 import { TerminalTab } from '../../terminal/terminal-tab.tsx'
-import { useAsked, useClusters } from '../sessions/catalogue.ts'
+import { useAsked, useClusters, useTemplates } from '../sessions/catalogue.ts'
+import { NewSessionDialog } from '../sessions/new-session-dialog.tsx'
 import { sessionActions } from '../sessions/session-actions.ts'
 import { menuFor } from '../sessions/session-card.tsx'
 import { shownSessions } from '../sessions/session-list.ts'
@@ -90,9 +91,11 @@ export function SessionPage({ id, me }: { id: string; me: Me }) {
 function OpenSession({ session, me }: { session: Session; me: Me }) {
   const app = useApp()
   const clusters = useClusters(allows(me, 'clusters:read'))
+  const templates = useTemplates()
   const [tab, setTab] = useState<TabKey>(session.status === 'running' ? 'connect' : 'history')
   const [panel, setPanel] = useState(recall('porthole.panel') !== 'closed')
   const [ending, setEnding] = useState(false)
+  const [again, setAgain] = useState(false)
   const [mine, setMine] = useState<string | null>(null)
   const owner = isOwner(session, me.user, allows(me, 'admin')) && allows(me, 'sessions:connect')
   const [sharing, setSharing] = useState(false)
@@ -104,6 +107,7 @@ function OpenSession({ session, me }: { session: Session; me: Me }) {
   const clusterName = clusters.value.find(cluster => cluster.id === session.cluster)?.name ?? ''
   const run = (action: SessionAction) => {
     if (action === 'end') setEnding(true)
+    else if (action === 'again') setAgain(true)
     else if (action !== 'open') void actions.run(action, session)
   }
   useEffect(() => {
@@ -164,11 +168,17 @@ function OpenSession({ session, me }: { session: Session; me: Me }) {
           }}
           actions={
             mayWrite &&
-            word.actions.includes('start') && (
+            (word.actions.includes('start') ? (
               <Button kind="primary" icon="start" onClick={() => run('start')}>
                 Start again
               </Button>
-            )
+            ) : (
+              word.actions.includes('again') && (
+                <Button kind="primary" icon="plus" onClick={() => run('again')}>
+                  New one like it
+                </Button>
+              )
+            ))
           }
         />
         <aside className="side" aria-label="About the session">
@@ -198,6 +208,9 @@ function OpenSession({ session, me }: { session: Session; me: Me }) {
           </Tabs>
         </aside>
       </div>
+      {again && (
+        <NewSessionDialog templates={templates} clusters={clusters.value} like={session} onClose={() => setAgain(false)} />
+      )}
       {sharing && <ShareDialog session={session} onClose={() => setSharing(false)} />}
       {ending && (
         <ConfirmDialog

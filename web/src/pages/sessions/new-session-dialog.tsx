@@ -1,7 +1,7 @@
 /** Start something: pick a template, name it if you like, go. Everything else has a good default and waits behind "More". */
 import { type FormEvent, useEffect, useState } from 'react'
 import { ApiError } from '../../api/api-error.ts'
-import type { Cluster, Template, Volume } from '../../api/contract.ts'
+import type { Cluster, Session, Template, Volume } from '../../api/contract.ts'
 import { useApp } from '../../app-context.tsx'
 import { safeLine } from '../../format/safe-text.ts'
 import { fetched } from '../../live/entities.ts'
@@ -11,6 +11,7 @@ import { Field, Switch, TextField } from '../../parts/form.tsx'
 import { Icon } from '../../parts/icons.tsx'
 import { Notice } from '../../parts/states.tsx'
 import { type Asked, useAsked } from './catalogue.ts'
+import { draftLike } from './draft-like.ts'
 import { emptyDraft, inOfferedOrder, requestOf, type SessionDraft } from './session-draft.ts'
 import { ChoiceField, SizeField, SpanField } from './session-fields.tsx'
 import { TemplateCards } from './template-cards.tsx'
@@ -18,16 +19,25 @@ import { TemplateCards } from './template-cards.tsx'
 interface NewSessionProps {
   templates: Asked<readonly Template[]>
   clusters: readonly Cluster[]
+  /** Filled in as this one was. */
+  like?: Session | null
   onClose: () => void
 }
 
-export function NewSessionDialog({ templates, clusters, onClose }: NewSessionProps) {
+export function NewSessionDialog({ templates, clusters, like = null, onClose }: NewSessionProps) {
   const { api, live, router, toasts } = useApp()
-  const [draft, setDraft] = useState<SessionDraft>(emptyDraft)
+  const [draft, setDraft] = useState<SessionDraft>(() =>
+    like
+      ? draftLike(
+          like,
+          templates.value.find(one => one.id === like.template),
+        )
+      : emptyDraft,
+  )
   const [faults, setFaults] = useState<ReadonlyMap<string, string>>(new Map())
   const [refusal, setRefusal] = useState('')
   const [busy, setBusy] = useState(false)
-  const [more, setMore] = useState(false)
+  const [more, setMore] = useState(like !== null)
   const volumes = useAsked<readonly Volume[]>([], async signal => (await api.volumes(null, signal)).data, 'volumes')
   const template = templates.value.find(one => one.id === draft.template)
   const kind = template?.kind ?? 'browser'

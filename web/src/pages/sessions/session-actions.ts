@@ -5,18 +5,21 @@ import type { AppParts } from '../../app-context.tsx'
 import { expectedStatus, type SessionAction, titleOf } from '../../format/session-words.ts'
 import { fetched, gone, pend } from '../../live/entities.ts'
 
+/** Those that are a call; the others open something. */
+export type CalledAction = Exclude<SessionAction, 'open' | 'again'>
+
 export interface SessionActions {
-  run: (action: Exclude<SessionAction, 'open'>, session: Session) => Promise<boolean>
+  run: (action: CalledAction, session: Session) => Promise<boolean>
 }
 
-const said: Record<Exclude<SessionAction, 'open'>, (title: string) => string> = {
+const said: Record<CalledAction, (title: string) => string> = {
   extend: title => `${title} has its full time again.`,
   restart: title => `${title} is restarting.`,
   stop: title => `${title} is stopping. Its files are kept.`,
   start: title => `${title} is starting.`,
   end: title => `${title} was ended.`,
 }
-const failed: Record<Exclude<SessionAction, 'open'>, string> = {
+const failed: Record<CalledAction, string> = {
   extend: 'Not extended',
   restart: 'Not restarted',
   stop: 'Not stopped',
@@ -25,7 +28,7 @@ const failed: Record<Exclude<SessionAction, 'open'>, string> = {
 }
 
 export function sessionActions({ api, live, toasts }: Pick<AppParts, 'api' | 'live' | 'toasts'>): SessionActions {
-  const calls: Record<Exclude<SessionAction, 'open'>, (id: string) => Promise<Session | null>> = {
+  const calls: Record<CalledAction, (id: string) => Promise<Session | null>> = {
     extend: id => api.touchSession(id),
     restart: id => api.restartSession(id),
     stop: id => api.stopSession(id),

@@ -21,6 +21,7 @@ const actionItems: Record<Exclude<SessionAction, 'open'>, Omit<MenuItem, 'onPick
   restart: { label: 'Restart', icon: 'restart' },
   stop: { label: 'Stop, keep files', icon: 'stop' },
   start: { label: 'Start again', icon: 'start' },
+  again: { label: 'New one like it', icon: 'plus' },
   end: { label: 'End and delete', icon: 'end', danger: true },
 }
 

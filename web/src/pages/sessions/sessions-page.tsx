@@ -27,7 +27,7 @@ export function SessionsPage({ me }: { me: Me }) {
   const app = useApp()
   const search = useSearch()
   const [layout, setLayout] = useState<Layout>(recall(layoutKey) === 'rows' ? 'rows' : 'grid')
-  const [creating, setCreating] = useState(false)
+  const [creating, setCreating] = useState<true | Session | null>(null)
   const [ending, setEnding] = useState<Session | null>(null)
   const templates = useTemplates()
   const clusters = useClusters(allows(me, 'clusters:read'))
@@ -46,6 +46,7 @@ export function SessionsPage({ me }: { me: Me }) {
   const onAction = useCallback(
     (action: SessionAction, session: Session) => {
       if (action === 'end') setEnding(session)
+      else if (action === 'again') setCreating(session)
       else if (action !== 'open') void actions.run(action, session)
     },
     [actions],
@@ -161,7 +162,14 @@ export function SessionsPage({ me }: { me: Me }) {
         </div>
       )}
 
-      {creating && <NewSessionDialog templates={templates} clusters={clusters.value} onClose={() => setCreating(false)} />}
+      {creating && (
+        <NewSessionDialog
+          templates={templates}
+          clusters={clusters.value}
+          like={creating === true ? null : creating}
+          onClose={() => setCreating(null)}
+        />
+      )}
       {ending && (
         <ConfirmDialog
           title={`End ${titleOf(ending)}?`}
