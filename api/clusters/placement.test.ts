@@ -98,7 +98,7 @@ describe('who waits, with numbers', () => {
 
 describe('what can never be', () => {
   it.each<[string, Candidate[], Partial<PlacementRequest>, RegExp]>([
-    ['a name nobody has', [cluster('a')], { cluster: 'nope' }, /no cluster "nope"/],
+    ['a cluster without the labels', [cluster('a')], { cluster: 'a', selector: { gpu: 'yes' } }, /no cluster "a" with.* gpu=yes/],
     ['labels nobody has', [cluster('a')], { selector: { gpu: 'yes' } }, /gpu=yes/],
     ['a label from the prototype', [cluster('a')], { selector: { constructor: 'x' } }, /constructor=x/],
     ['a browser nobody has', [cluster('a'), cluster('b')], { browser: 'webkit' }, /a has no webkit \(has chromium, firefox\)/],

@@ -5,6 +5,7 @@
  */
 import type { AgentCapabilities } from '#protocol/link-messages.ts'
 import type { ResourceAmounts } from '#protocol/session-spec.ts'
+import { invalid, Problem } from '../problem.ts'
 
 export interface Candidate {
   id: string
@@ -36,7 +37,9 @@ export interface PlacementRequest {
   limits: ResourceAmounts
 }
 
-export type Placement = { cluster: string } | { queue: string } | { never: string }
+/** `wrong`: the field whose value means nothing at all. */
+export type Never = { never: string; wrong?: '/cluster' }
+export type Placement = { cluster: string } | { queue: string } | Never
 
 /** Ids of those that could serve it, now or when they have room. */
 export function couldServe(candidates: readonly Candidate[], request: PlacementRequest): string[] {
@@ -64,7 +67,7 @@ function isMeant(candidate: Candidate, { cluster, selector, only, volumeAt }: Pl
   )
 }
 
-function nobodyMeant(candidates: readonly Candidate[], { cluster, selector, volumeAt }: PlacementRequest): Placement {
+function nobodyMeant(candidates: readonly Candidate[], { cluster, selector, only, volumeAt }: PlacementRequest): Placement {
   if (candidates.length === 0) return { queue: 'No cluster is registered yet.' }
   if (volumeAt !== undefined) {
     const at = candidates.find(candidate => candidate.id === volumeAt)
@@ -72,10 +75,18 @@ function nobodyMeant(candidates: readonly Candidate[], { cluster, selector, volu
   }
   const wish = Object.entries(selector ?? {}).map(([key, value]) => `${key}=${value}`)
   const labels = wish.length ? ` with the labels ${wish.join(', ')}` : ''
-  return {
-    never: cluster === undefined ? `There is no cluster${labels}.` : `There is no cluster ${JSON.stringify(cluster)}${labels}.`,
-  }
+  if (cluster === undefined) return { never: `There is no cluster${labels}.` }
+  const allowed = candidates.filter(({ id }) => only === undefined || only.includes(id))
+  return namesNone(allowed, cluster) ?? { never: `There is no cluster ${JSON.stringify(cluster)}${labels}.` }
 }
+
+/** A cluster that nobody has, as against one that is not what else was asked for. */
+export function namesNone(candidates: readonly { id: string; name: string }[], cluster: string): Never | null {
+  if (candidates.some(candidate => candidate.id === cluster || candidate.name === cluster)) return null
+  return { never: `There is no cluster ${JSON.stringify(cluster)}.`, wrong: '/cluster' }
+}
+
+export const neverProblem = ({ never, wrong }: Never): Problem => (wrong ? invalid(wrong, never) : new Problem('conflict', never))
 
 /** What the cluster will never have for this request; null: nothing. An agent that never connected may have anything. */
 function lacks({ capabilities }: Candidate, { kind, browser, features, limits }: PlacementRequest): string | null {

@@ -2,6 +2,7 @@
 
 import type { JobType } from '#protocol/job-spec.ts'
 import type { AgentCapabilities } from '#protocol/link-messages.ts'
+import { type Never, namesNone } from '../clusters/placement.ts'
 
 export interface JobCandidate {
   id: string
@@ -22,12 +23,12 @@ export interface JobWish {
   selector?: Record<string, string>
 }
 
-export type JobChoice = { cluster: string } | { queue: string } | { never: string }
+export type JobChoice = { cluster: string } | { queue: string } | Never
 
 export function chooseCluster(candidates: readonly JobCandidate[], wish: JobWish): JobChoice {
   if (candidates.length === 0) return { queue: 'No cluster is registered yet.' }
   const meant = candidates.filter(candidate => isMeant(candidate, wish))
-  if (meant.length === 0) return { never: nobodyMeant(wish) }
+  if (meant.length === 0) return nobodyMeant(candidates, wish)
   const able = meant.filter(candidate => lacks(candidate, wish) === null)
   if (able.length === 0) return { never: sentence('No cluster can run this', meant, candidate => lacks(candidate, wish) ?? '') }
   const ready = able.filter(candidate => busy(candidate) === null)
@@ -44,10 +45,11 @@ function isMeant(candidate: JobCandidate, { cluster, selector }: JobWish): boole
   )
 }
 
-function nobodyMeant({ cluster, selector }: JobWish): string {
+function nobodyMeant(candidates: readonly JobCandidate[], { cluster, selector }: JobWish): Never {
   const labels = Object.entries(selector ?? {}).map(([key, value]) => `${key}=${value}`)
   const which = labels.length > 0 ? ` with the labels ${labels.join(', ')}` : ''
-  return cluster === undefined ? `There is no cluster${which}.` : `There is no cluster ${JSON.stringify(cluster)}${which}.`
+  if (cluster === undefined) return { never: `There is no cluster${which}.` }
+  return namesNone(candidates, cluster) ?? { never: `There is no cluster ${JSON.stringify(cluster)}${which}.` }
 }
 
 /** What it will never have; null: nothing. An agent that never connected may have anything. */

@@ -4,6 +4,7 @@ import type { Tx } from '#db/client.ts'
 import { jobs, projects } from '#db/schema.ts'
 import { type JobSpec, type JobType, secretNamesOf } from '#protocol/job-spec.ts'
 import { recordAudit } from '../audit/record.ts'
+import { neverProblem } from '../clusters/placement.ts'
 import { type Ctx, holds, tokenActor } from '../context.ts'
 import { emitEvent } from '../events/emit.ts'
 import { newId } from '../ids.ts'
@@ -47,7 +48,7 @@ export async function enqueueJob(ctx: Ctx, input: JobWords, built: BuiltJob): Pr
       throw new Problem('quota_exceeded', `${longestQueue} jobs of this project wait already. Cancel some, or come back later.`)
     await requireSecrets(tx, actor.project, new Map(secretNamesOf(built.spec).map(name => [name, secretPointer(input, name)])))
     const never = await neverRuns(tx, actor.project, { type: input.type, ...placement })
-    if (never) throw new Problem('conflict', never)
+    if (never) throw neverProblem(never)
     const { spec, upload } = await withUpload(tx, actor.project, kept)
     const id = newId('job')
     await tx.insert(jobs).values({

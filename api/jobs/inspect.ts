@@ -6,6 +6,7 @@ import type { Mount } from '../resources.ts'
 import { json, jsonBody, newRouter, problemAnswers, route } from '../route.ts'
 import { preferredWait } from '../sessions/wait.ts'
 import { createJob } from './create.ts'
+import { endInWords } from './logs/last-words.ts'
 import { jobFields } from './schema.ts'
 import { BuildFields, GitSource } from './specs/build.ts'
 import { waitUntilOver } from './wait.ts'
@@ -69,8 +70,9 @@ export const mountInspect: Mount = app => {
 }
 
 async function found(ctx: Ctx, id: string, seconds: number, signal: AbortSignal): Promise<z.infer<typeof Inspection>> {
-  const { status, status_reason, result } = await waitUntilOver(ctx, id, seconds, signal)
+  const job = await waitUntilOver(ctx, id, seconds, signal)
+  const { status, result } = job
   // The agent's words: what does not fit is left out.
   const seen = Found.safeParse(result ?? {}).data ?? {}
-  return { object: 'inspection', job: id, status, detail: status_reason, ...nothing, ...seen }
+  return { object: 'inspection', job: id, status, detail: await endInWords(ctx.db, job, signal), ...nothing, ...seen }
 }

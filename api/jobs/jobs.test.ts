@@ -107,13 +107,16 @@ describe('a job', () => {
     await new FakeCluster(api).connect({ ...capable(1), jobs: { types: ['build'], capacity: 1 } }, 'builder')
     const { status, body } = await api.call('POST', '/v1/jobs', { token, body: run })
     expect([status, body.detail]).toEqual([409, expect.stringContaining('builder runs no jobs of type run')])
-    expect((await api.call('POST', '/v1/jobs', { token, body: { ...run, cluster: 'mars' } })).status).toBe(409)
+    const nowhere = await api.call('POST', '/v1/jobs', { token, body: { ...run, cluster: 'mars' } })
+    expect([nowhere.status, nowhere.body.errors[0].pointer]).toEqual([422, '/cluster'])
   })
 
   it.each([
     [{ type: 'dance' }, '/type'],
     [{ image: 'a b' }, '/image'],
     [{ command: [] }, '/command'],
+    [{ command: null, image: null }, '/command'],
+    [{ egress: { mode: 'none', allow: ['10.0.0.0/8', 'example.com'] } }, '/egress/allow/1'],
     [{ timeout_seconds: 0 }, '/timeout_seconds'],
     [{ resources: { cpu: 'lots' } }, '/resources/cpu'],
     [{ secret_env: { A: 'nowhere' } }, '/secret_env/A'],

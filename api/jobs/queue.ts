@@ -6,6 +6,7 @@
 import { and, asc, eq, isNull, or, sql } from 'drizzle-orm'
 import type { Sql, Tx } from '#db/client.ts'
 import { clusters, jobs, projects } from '#db/schema.ts'
+import type { Never } from '../clusters/placement.ts'
 import type { Ctx } from '../context.ts'
 import { emitEvent } from '../events/emit.ts'
 import { usageOf } from '../projects/quotas.ts'
@@ -69,9 +70,9 @@ export async function placeJobs(ctx: Pick<Ctx, 'db' | 'origin'>): Promise<string
 }
 
 /** Whether any cluster of the project could ever run it; else why not. */
-export async function neverRuns(db: Sql, project: string, wish: Parameters<typeof chooseCluster>[1]): Promise<string | null> {
+export async function neverRuns(db: Sql, project: string, wish: Parameters<typeof chooseCluster>[1]): Promise<Never | null> {
   const choice = chooseCluster(usable(await candidates(db), project), wish)
-  return 'never' in choice ? choice.never : null
+  return 'never' in choice ? choice : null
 }
 
 const usable = (all: Candidate[], project: string) => all.filter(each => each.project === null || each.project === project)

@@ -6,7 +6,7 @@ import { jobStatuses } from './lifecycle.ts'
 import { BuildFields, oneSource } from './specs/build.ts'
 import { DeployFields } from './specs/deploy.ts'
 import { ManifestFields } from './specs/manifest.ts'
-import { RunFields } from './specs/run.ts'
+import { RunFields, somethingToRun } from './specs/run.ts'
 
 const day = 86_400
 
@@ -52,7 +52,10 @@ export const jobFields = {
 /** One member per type: its own fields in `specs/`, those of all types from here. */
 export const JobCreate = z
   .discriminatedUnion('type', [
-    z.strictObject({ type: z.literal('run'), ...RunFields, ...jobFields }).openapi('RunCreate'),
+    z
+      .strictObject({ type: z.literal('run'), ...RunFields, ...jobFields })
+      .superRefine(somethingToRun)
+      .openapi('RunCreate'),
     z
       .strictObject({ type: z.literal('build'), ...BuildFields, ...jobFields })
       .superRefine(oneSource)

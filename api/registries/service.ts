@@ -7,6 +7,7 @@ import type { ApiConfig } from '../config.ts'
 import { type Ctx, projectWall, tokenActor } from '../context.ts'
 import { newId } from '../ids.ts'
 import { enqueueJob } from '../jobs/create.ts'
+import { endInWords } from '../jobs/logs/last-words.ts'
 import { loginSpec } from '../jobs/specs/build.ts'
 import { waitUntilOver } from '../jobs/wait.ts'
 import { afterCursor, type PageQuery, page } from '../paging.ts'
@@ -80,9 +81,10 @@ export async function beginTest(ctx: Ctx, id: string): Promise<string> {
 }
 
 export async function testResult(ctx: Ctx, job: string, seconds: number, signal: AbortSignal) {
-  const { status, status_reason } = await waitUntilOver(ctx, job, seconds, signal)
+  const over = await waitUntilOver(ctx, job, seconds, signal)
+  const { status } = over
   const ok = status === 'succeeded' ? true : status === 'failed' || status === 'canceled' ? false : null
-  const detail = ok ? 'The registry took the login.' : (status_reason ?? `The job is ${status}.`)
+  const detail = ok ? 'The registry took the login.' : ((await endInWords(ctx.db, over, signal)) ?? `The job is ${status}.`)
   return { object: 'registry_test' as const, ok, detail, job }
 }
 

@@ -5,6 +5,7 @@
 import { and, eq, isNull, sql } from 'drizzle-orm'
 import type { Tx } from '#db/client.ts'
 import { clusters, grants, sessions } from '#db/schema.ts'
+import type { Display } from '#protocol/session-spec.ts'
 import { recordAudit } from '../audit/record.ts'
 import { type Ctx, projectWall } from '../context.ts'
 import { emitEvent } from '../events/emit.ts'
@@ -88,6 +89,7 @@ const freshGeneration = (row: SessionRow): Change => ({
   phases: [],
   versions: {},
   notes: [],
+  display: null,
   pod: null,
   settling: false,
   touches: row.touches + 1,
@@ -172,7 +174,8 @@ export async function touchSession(ctx: Ctx, id: string, input: { ttl_seconds?: 
   return getSession(ctx, id)
 }
 
-export async function patchSession(ctx: Ctx, id: string, input: SessionPatch) {
+/** `shown`: what its display was just made; a next start begins with it. */
+export async function patchSession(ctx: Ctx, id: string, input: Omit<SessionPatch, 'display'>, shown?: Display) {
   await ctx.db
     .transaction(async tx => {
       const row = await lockSession(tx, ctx, id)
@@ -185,12 +188,13 @@ export async function patchSession(ctx: Ctx, id: string, input: SessionPatch) {
         change.expires_at =
           input.ttl_seconds === null ? null : sql`clock_timestamp() + make_interval(secs => ${input.ttl_seconds})`
       }
+      if (shown) Object.assign(change, { display: shown, spec: { ...row.spec, display: shown } } satisfies Change)
       if (Object.keys(change).length === 0) return null
       if (isFinal(row.status) && (input.ttl_seconds !== undefined || input.idle_timeout_seconds !== undefined)) {
         throw new Problem('conflict', `A session that is ${row.status} has no deadlines to change.`)
       }
       if (input.name && !isFinal(row.status)) await refuseTakenName(tx, { ...row, name: input.name })
-      await writeChange(tx, ctx, row, change, 'session.update', { fields: Object.keys(change) })
+      await writeChange(tx, ctx, row, change, 'session.update', { fields: Object.keys(change).filter(name => name !== 'spec') })
       return row
     })
     .then(row => row && afterChange(ctx, row, false))

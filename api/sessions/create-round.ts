@@ -9,7 +9,7 @@ import { sessions, type volumes } from '#db/schema.ts'
 import type { Outcome } from '#db/together.ts'
 import type { SessionSpec } from '#protocol/session-spec.ts'
 import { auditRow } from '../audit/record.ts'
-import { type Candidate, type PlacementRequest, place } from '../clusters/placement.ts'
+import { type Candidate, neverProblem, type PlacementRequest, place } from '../clusters/placement.ts'
 import type { Ctx, TokenActor } from '../context.ts'
 import { eventRow } from '../events/emit.ts'
 import { newId } from '../ids.ts'
@@ -90,7 +90,7 @@ export async function createRound(
     const choice = choose({ request, wish })
     if ('never' in choice) {
       giveShare(room, each, built)
-      throw new Problem('conflict', choice.never)
+      throw neverProblem(choice)
     }
     return { asked: each, built, spec, wish, volume: home.value, request, place: { queued: '' } }
   })

@@ -125,8 +125,8 @@ export const mountSessions: Mount = app => {
   router.openapi(patch, async c => {
     const { id } = c.req.valid('param')
     const { display, ...rest } = c.req.valid('json')
-    if (display) await resizeDisplay(c.var.ctx, id, display, c.req.raw.signal)
-    return c.json(await patchSession(c.var.ctx, id, rest), 200)
+    const shown = display && (await resizeDisplay(c.var.ctx, id, display, c.req.raw.signal))
+    return c.json(await patchSession(c.var.ctx, id, rest, shown), 200)
   })
   router.openapi(remove, async c => {
     await deleteSession(c.var.ctx, c.req.valid('param').id)

@@ -2,6 +2,7 @@
 import { z } from '@hono/zod-openapi'
 import type { SessionStatus } from '#db/schema.ts'
 import { browserNames, Display, PodView, startUrlWaits } from '#protocol/session-spec.ts'
+import { Egress } from '../templates/egress.ts'
 import { Control } from '../viewers/schema.ts'
 import { sessionStatuses } from './lifecycle.ts'
 
@@ -65,9 +66,12 @@ export const SessionCreate = z
       .openapi({ description: 'Id or name; absent: the least loaded one that can serve it.' }),
     selector: Labels.nullish().openapi({ description: 'Only clusters that carry these labels.' }),
     browser: z.enum(browserNames).nullish(),
-    headless: z.boolean().nullish(),
+    headless: z.boolean().nullish().openapi({ description: 'Without a screen: no `vnc`, and screenshots are of the page.' }),
     start_url: StartUrl.nullish(),
-    start_url_wait: z.enum(startUrlWaits).nullish(),
+    start_url_wait: z.enum(startUrlWaits).nullish().openapi({
+      description:
+        'What `running` waits for once `start_url` is being opened: nothing (default), its document, or all of it. A page that cannot be opened is told in `notes`.',
+    }),
     display: Display.strict().nullish(),
     resources: Resources.nullish(),
     env: Env.nullish(),
@@ -77,16 +81,19 @@ export const SessionCreate = z
       .nullish()
       .openapi({ description: 'Id of a volume: its files become the home folder and outlive the session.' }),
     labels: Labels.nullish(),
-    ttl_seconds: Ttl.nullish().openapi({ description: 'Absolute life; null or absent: the template’s.' }),
+    ttl_seconds: Ttl.nullish().openapi({ description: 'Absolute life; absent: the template’s, null: no end.' }),
     idle_timeout_seconds: IdleTimeout.nullish().openapi({
-      description: 'Ends after this long without viewer input, script traffic or touch.',
+      description: 'Ends after this long without viewer input, script traffic or touch; absent: the template’s, null: never.',
     }),
-    start_timeout_seconds: z.int().min(1).max(3600).nullish(),
+    start_timeout_seconds: z
+      .int()
+      .min(1)
+      .max(3600)
+      .nullish()
+      .openapi({ description: 'Not running by then: `failed` with `start_timeout`. Default 120, or the template’s.' }),
     recording: z.boolean().nullish(),
     clipboard: z.enum(['none', 'in', 'out', 'both']).nullish(),
-    egress: z
-      .strictObject({ mode: z.enum(['none', 'public', 'all']), allow: z.array(z.string().max(100)).max(64).optional() })
-      .nullish(),
+    egress: Egress.nullish(),
   })
   .openapi('SessionCreate')
 export type SessionCreate = z.infer<typeof SessionCreate>

@@ -106,8 +106,9 @@ describe('create', () => {
   })
 
   it('409 when no cluster ever could, queued with numbers when none can now', async () => {
-    expect((await create({ cluster: 'nowhere' })).body).toMatchObject({ status: 409, code: 'conflict' })
-    expect((await create({ browser: 'webkit' })).status).toBe(409)
+    expect((await create({ cluster: 'nowhere' })).body).toMatchObject({ status: 422, errors: [{ pointer: '/cluster' }] })
+    expect((await create({ selector: { zone: 'none' } })).body).toMatchObject({ status: 409, code: 'conflict' })
+    expect((await create({ cluster: cluster.id, browser: 'webkit' })).status).toBe(409)
     await api.db.update(clusters).set({ capabilities: capable(1) })
     const first = await create()
     const second = await create()
@@ -291,6 +292,18 @@ it('a report of many is one step in which each has its own outcome and its own e
   ])
   // What is told is what a GET answers.
   expect(told[0]!.session).toEqual(after)
+})
+
+it('a live resize is answered, and what it is from then on: also after a restart', async () => {
+  const { id } = (await create()).body
+  await cluster.report([{ id, phase: 'running', display: { width: 1280, height: 720 } }])
+  api.tunnel.http = () => Response.json({ width: 800, height: 598 })
+  const body = { display: { width: 800, height: 599 } }
+  expect((await api.call('PATCH', `/v1/sessions/${id}`, { token, body })).body.display).toEqual({ width: 800, height: 598 })
+  await cluster.report([{ id, phase: 'running', display: { width: 640, height: 480 } }])
+  expect((await get(id)).body.display).toEqual({ width: 640, height: 480 })
+  expect((await act(id, 'restart')).body.display).toEqual({ width: 800, height: 598 })
+  expect((await cluster.desired()).find(item => item.id === id)?.spec?.display).toEqual({ width: 800, height: 598 })
 })
 
 describe('stop, start, restart, touch, delete', () => {

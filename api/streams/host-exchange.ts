@@ -29,10 +29,10 @@ export async function askHost(ctx: Ctx, session: string, exchange: Exchange, sig
   return answerOrProblem(await ctx.tunnel.openHttp(grant, exchange.body ?? null, signal))
 }
 
-/** What the far end refused is thrown as a problem. */
-export async function answerOrProblem(answer: Response): Promise<Response> {
+/** What the far end refused is thrown as a problem. `pointer`: where what it finds invalid is; most often the path of a file. */
+export async function answerOrProblem(answer: Response, pointer = '?path'): Promise<Response> {
   if (answer.status < 400) return answer
-  throw await hostProblem(answer)
+  throw await hostProblem(answer, pointer)
 }
 
 export async function readLogs(
@@ -47,7 +47,7 @@ export async function readLogs(
 }
 
 /** Hosts answer errors as `{code?, detail?}`; codes we know keep their status, others take the nearest. */
-async function hostProblem(answer: Response): Promise<Problem> {
+async function hostProblem(answer: Response, pointer: string): Promise<Problem> {
   const text = (await answer.text()).slice(0, 2000)
   let said: { code?: string; detail?: string } = {}
   try {
@@ -67,8 +67,7 @@ async function hostProblem(answer: Response): Promise<Problem> {
   const known = said.code && Object.hasOwn(problems, said.code) ? (said.code as ProblemCode) : undefined
   const code = known ?? byStatus[answer.status] ?? 'target_refused'
   const detail = said.detail || 'The session refused the request.'
-  // What a host finds invalid is in the address: the path of a file, the name of a recording.
-  return code === 'invalid' ? invalid('?path', detail) : new Problem(code, detail)
+  return code === 'invalid' ? invalid(pointer, detail) : new Problem(code, detail)
 }
 
 /** Only the body and its length come from the session; every other header is ours. */

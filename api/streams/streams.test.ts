@@ -68,6 +68,13 @@ describe('tickets', () => {
     expect((await open(`vnc?ticket=${orphan}`)).status).toBe(401)
   })
 
+  it('is not made for a stream the session will never have', async () => {
+    expect(await ticket({ stream: 'port', port: 9999 })).toMatchObject({ status: 404, body: { code: 'not_found' } })
+    const desk = await api.call('POST', '/v1/sessions', { token, body: { template: 'desktop' } })
+    const cdp = await api.call('POST', `/v1/sessions/${desk.body.id}/tickets`, { token, body: { stream: 'cdp' } })
+    expect([cdp.status, cdp.body.code]).toEqual([409, 'conflict'])
+  })
+
   it('stores no secret', async () => {
     const { ticket: secret } = (await ticket({ stream: 'cdp' })).body
     const [dump] = await api.db.execute<{ all: string }>(sql`select string_agg(t::text, ' ') as all from tickets t`)

@@ -2,9 +2,10 @@
 import { z } from '@hono/zod-openapi'
 import { sql } from 'drizzle-orm'
 import { tickets } from '#db/schema.ts'
+import type { SessionSpec } from '#protocol/session-spec.ts'
 import { type Ctx, tokenActor } from '../context.ts'
 import { newId } from '../ids.ts'
-import { invalid, Problem } from '../problem.ts'
+import { invalid, notFound, Problem } from '../problem.ts'
 import { findSession } from '../sessions/read.ts'
 import { isSecret, mintSecret } from '../tokens/format.ts'
 import { isWithin } from '../tokens/networks.ts'
@@ -61,6 +62,7 @@ export async function createTicket(ctx: Ctx, sessionId: string, input: z.infer<t
   if ((input.stream === 'port') !== (input.port !== undefined))
     throw invalid('/port', 'A port goes with, and only with, stream "port".')
   if (input.role === 'view' && input.stream !== 'vnc') throw invalid('/role', 'Only vnc streams can be view-only.')
+  requireStream(row.spec, input.stream, input.port)
   const role = input.role ?? 'control'
   const secret = mintSecret('tk')
   const viewer = newId('str')
@@ -90,6 +92,14 @@ export async function createTicket(ctx: Ctx, sessionId: string, input: z.infer<t
     viewer,
     ...ticketTimes(stored!.expires_at),
   }
+}
+
+/** What a session never has is told before anything is opened. */
+export function requireStream(spec: SessionSpec, stream: TicketStream, port: number | undefined): void {
+  if (stream === 'vnc' && spec.headless) throw new Problem('conflict', 'This session is headless: it has no screen.')
+  if ((stream === 'playwright' || stream === 'cdp') && spec.kind !== 'browser')
+    throw new Problem('conflict', `A ${spec.kind} session has no ${stream} endpoint.`)
+  if (port !== undefined && !spec.ports.some(declared => declared.port === port)) throw notFound(`port ${port} of this session`)
 }
 
 /** Both by the database's clock. */

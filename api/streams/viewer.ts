@@ -5,11 +5,11 @@
 import type { StreamTarget } from '#protocol/link-messages.ts'
 import { unauthorized } from '../auth.ts'
 import { type Ctx, holds } from '../context.ts'
-import { notFound, Problem } from '../problem.ts'
+import { Problem } from '../problem.ts'
 import { findSession, viewOf } from '../sessions/read.ts'
 import { waitUntilSettled } from '../sessions/wait.ts'
 import { grantStream } from './grant.ts'
-import { redeemTicket, type TicketStream } from './tickets.ts'
+import { redeemTicket, requireStream, type TicketStream } from './tickets.ts'
 
 const passedHeaders = [
   'user-agent',
@@ -34,11 +34,7 @@ export async function openViewer(
     const settled = await waitUntilSettled(viewer, viewOf(found, ctx.origin), ctx.config.meetingMs / 1000, request.signal)
     if (settled.status === 'running') found = await findSession(viewer, sessionId)
   }
-  const { spec } = found.row
-  if (stream === 'vnc' && spec.headless) throw new Problem('conflict', 'This session is headless: it has no screen.')
-  if ((stream === 'playwright' || stream === 'cdp') && spec.kind !== 'browser')
-    throw new Problem('conflict', `A ${spec.kind} session has no ${stream} endpoint.`)
-  if (port !== undefined && !spec.ports.some(declared => declared.port === port)) throw notFound(`port ${port} of this session`)
+  requireStream(found.row.spec, stream, port)
 
   const target: StreamTarget = {
     ...(port === undefined ? {} : { port }),

@@ -2,6 +2,7 @@
 import { z } from '@hono/zod-openapi'
 import { browserNames, clipboardPolicies, Display, sessionKinds, startUrlWaits } from '#protocol/session-spec.ts'
 import { pageOf } from '../paging.ts'
+import { Egress } from './egress.ts'
 import { askedBytes, cpuMillis, storageBytes } from './quantity.ts'
 
 const day = 86_400
@@ -71,11 +72,6 @@ const ports = z
   .refine(list => new Set(list.map(p => p.name)).size === list.length, 'Port names must differ.')
   .refine(list => new Set(list.map(p => p.port)).size === list.length, 'Ports must differ.')
 
-const egress = z.strictObject({
-  mode: z.enum(['none', 'public', 'all']),
-  allow: z.array(z.string().max(100)).max(64).optional(),
-})
-
 /** Fields of session create that a template may close to its users. */
 export const overridableFields = [
   'browser',
@@ -136,7 +132,7 @@ export const TemplateBody = z.strictObject({
     .optional(),
   start_timeout_seconds: z.int().min(1).max(3600).optional(),
   clipboard: z.enum(clipboardPolicies).optional(),
-  egress: egress.optional(),
+  egress: Egress.optional(),
   recording: z.boolean().optional(),
   labels: labels.optional(),
   overridable: z

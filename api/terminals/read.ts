@@ -1,5 +1,5 @@
 /** Reading terminals: behind the project wall, never a deleted one. */
-import { and, desc, eq, isNull, ne, type SQL, sql } from 'drizzle-orm'
+import { and, desc, eq, isNull, ne, type SQL } from 'drizzle-orm'
 import type { Sql } from '#db/client.ts'
 import { terminals } from '#db/schema.ts'
 import { type Ctx, projectWall } from '../context.ts'
@@ -69,7 +69,7 @@ export async function listTerminals(ctx: Ctx, query: TerminalFilters) {
         query.session ? eq(terminals.session_id, query.session) : undefined,
         query.job ? eq(terminals.job_id, query.job) : undefined,
         query.status === 'active' ? ne(terminals.status, 'ended') : undefined,
-        query.status === 'ended' ? sql`${terminals.status} = 'ended'` : undefined,
+        query.status && query.status !== 'active' ? eq(terminals.status, query.status) : undefined,
         afterCursor(query.cursor, terminals.created_at, terminals.id),
       ),
     )

@@ -68,7 +68,7 @@ export const TerminalPage = pageOf(Terminal, 'TerminalList')
 export const TerminalFilters = PageQuery.extend({
   session: z.string().max(64).optional(),
   job: z.string().max(64).optional(),
-  status: z.enum(['active', 'ended']).optional(),
+  status: z.enum(['created', 'running', 'active', 'ended']).optional().openapi({ description: '`active`: not ended.' }),
 })
 export type TerminalFilters = z.infer<typeof TerminalFilters>
 

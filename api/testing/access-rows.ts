@@ -108,7 +108,7 @@ export const rows: Record<string, Row> = {
   'GET /v1/volumes/{id}': { of: 'volume', own: 200 },
   'DELETE /v1/volumes/{id}': { of: 'volume', own: 204 },
   'GET /v1/volumes/{id}/archive': { of: 'volume', own: 409 },
-  'PUT /v1/volumes/{id}/archive': { of: 'volume', body: 'bytes', own: 409 },
+  'PUT /v1/volumes/{id}/archive': { of: 'volume', body: 'bytes', own: 503 },
 
   'GET /v1/secrets': { own: 200 },
   'POST /v1/secrets': { body: { name: 'made', value: 'v' }, own: 201, otherUser: 200 },

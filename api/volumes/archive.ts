@@ -10,7 +10,7 @@ import { answerOrProblem } from '../streams/host-exchange.ts'
 import { volumeForArchive } from './service.ts'
 
 export async function volumeArchive(ctx: Ctx, id: string, method: 'GET' | 'PUT', request: Request): Promise<Response> {
-  const { row, cluster } = await volumeForArchive(ctx, id)
+  const { row, cluster } = await volumeForArchive(ctx, id, method)
   const [at] = await ctx.db.select({ online: clusterOnline }).from(clusters).where(eq(clusters.id, cluster))
   if (!at?.online)
     throw new Problem('cluster_offline', 'The cluster of this volume is offline.', { headers: { 'retry-after': '5' } })
@@ -35,5 +35,5 @@ export async function volumeArchive(ctx: Ctx, id: string, method: 'GET' | 'PUT',
       }),
   })
   const answer = await ctx.tunnel.openHttp(grant, method === 'PUT' ? request.body : null, request.signal)
-  return answerOrProblem(answer)
+  return answerOrProblem(answer, method === 'PUT' ? '' : undefined)
 }

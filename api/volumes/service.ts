@@ -11,6 +11,7 @@ import { afterCursor, page } from '../paging.ts'
 import { invalid, notFound, Problem } from '../problem.ts'
 import { takeQuota } from '../projects/quotas.ts'
 import { takeSeq } from '../sessions/desired.ts'
+import { candidates } from '../sessions/place.ts'
 import { bytesQuantity, storageBytes } from '../templates/quantity.ts'
 import { untilLetGo } from './let-go.ts'
 import type { Volume, VolumeCreate, VolumeFilters } from './schema.ts'
@@ -202,15 +203,31 @@ export async function bindVolume(tx: Tx, volume: string, cluster: string): Promi
     .where(eq(volumes.id, volume))
 }
 
-/** Where an archive stream goes: a volume that some cluster has and nobody writes to. */
-export async function volumeForArchive(ctx: Ctx, id: string): Promise<{ row: VolumeRow; cluster: string }> {
+/** Where an archive stream goes: a volume that some cluster has and nobody writes to. What is sent to a new one is its beginning. */
+export async function volumeForArchive(
+  ctx: Ctx,
+  id: string,
+  method: 'GET' | 'PUT',
+): Promise<{ row: VolumeRow; cluster: string }> {
   await untilLetGo(ctx, and(eq(volumes.id, id), visible(ctx)))
   const { row, session } = await find(ctx, id)
-  if (!row.cluster_id)
+  const cluster = row.cluster_id ?? (method === 'PUT' ? await onlyCluster(ctx, row) : null)
+  if (!cluster)
     throw new Problem(
       'conflict',
       'No session has used this volume yet: it has no cluster. Make it with one, or start a session with it.',
     )
   if (session) throw new Problem('conflict', `The session ${session} writes to this volume: stop it first.`)
-  return { row, cluster: row.cluster_id }
+  return { row, cluster }
+}
+
+/** The one cluster that could keep it, now its own; null: there are several, and it is not ours to choose, or none. */
+async function onlyCluster(ctx: Ctx, { id, project_id }: VolumeRow): Promise<string | null> {
+  return ctx.db.transaction(async tx => {
+    const able = (await candidates(tx, project_id)).filter(each => each.capabilities?.features.includes('volumes'))
+    if (able.length !== 1) return null
+    await bindVolume(tx, id, able[0]!.id)
+    const [now] = await tx.select({ cluster: volumes.cluster_id }).from(volumes).where(eq(volumes.id, id))
+    return now?.cluster ?? null
+  })
 }

@@ -1,7 +1,7 @@
 /** Volumes over real Postgres: one per name, one writer, one cluster, gone only when the agent says so. */
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { volumes } from '#db/schema.ts'
+import { clusters, volumes } from '#db/schema.ts'
 import { sweepSessions } from '../sessions/sweep.ts'
 import { loadBuiltinTemplates } from '../templates/builtin.ts'
 import { type ApiFixture, apiFixture, type Minted, origin } from '../testing/api-fixture.ts'
@@ -23,6 +23,7 @@ afterAll(() => api?.close())
 const make = async (name: string, more: object = {}) =>
   (await api.call('POST', '/v1/volumes', { token, body: { name, ...more } })).body
 const session = (body: object) => api.call('POST', '/v1/sessions', { token, body: { template: 'chromium', ...body } })
+const gzip = { 'content-type': 'application/gzip' }
 const volume = (id: string) => api.call('GET', `/v1/volumes/${id}`, { token })
 
 describe('volumes', () => {
@@ -125,6 +126,30 @@ describe('volumes', () => {
     await there.report([], { absentVolumes: [id] })
     expect(await api.db.select().from(volumes).where(eq(volumes.id, id))).toEqual([])
     expect((await make('doomed')).id).not.toBe(id)
+  })
+
+  it('an archive is the beginning of a new volume where one cluster could keep it; which of several is not guessed', async () => {
+    api.tunnel.http = () => new Response(null, { status: 204 })
+    const sent = async (name: string) => {
+      const { id } = await make(name)
+      const { status } = await api.call('PUT', `/v1/volumes/${id}/archive`, { token, body: 'tar', headers: gzip })
+      return [status, (await volume(id)).body.cluster]
+    }
+    expect(await sent('of-two')).toEqual([409, null])
+    const capabilities = { ...capable(3), features: ['display'] }
+    await api.db.update(clusters).set({ capabilities }).where(eq(clusters.id, here.id))
+    expect(await sent('of-one')).toEqual([204, there.id])
+    await api.db
+      .update(clusters)
+      .set({ capabilities: capable(3) })
+      .where(eq(clusters.id, here.id))
+  })
+
+  it('what is no archive is refused with a pointer at the body', async () => {
+    const { id } = await make('no-archive', { cluster: 'there' })
+    api.tunnel.http = () => Response.json({ code: 'invalid', detail: 'not in gzip format' }, { status: 422 })
+    const { status, body } = await api.call('PUT', `/v1/volumes/${id}/archive`, { token, body: 'tar', headers: gzip })
+    expect([status, body.errors]).toEqual([422, [{ pointer: '', detail: 'not in gzip format' }]])
   })
 
   it('archives go through the tunnel, and only of volumes nobody writes to', async () => {

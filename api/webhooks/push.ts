@@ -23,16 +23,17 @@ export async function isSigned(
     'sign',
   ])
   const mac = new Uint8Array(await crypto.subtle.sign('HMAC', key, body))
-  const expected = `sha256=${[...mac].map(byte => byte.toString(16).padStart(2, '0')).join('')}`
-  return equal(headers.get('x-hub-signature-256') ?? '', expected)
+  return equal(headers.get('x-hub-signature-256') ?? '', `sha256=${hex(mac)}`)
 }
 
-/** The sender's number of this delivery. */
-export function deliveryOf(provider: 'github' | 'gitlab', headers: Headers): string | null {
+const hex = (bytes: Uint8Array) => [...bytes].map(byte => byte.toString(16).padStart(2, '0')).join('')
+
+/** The sender's number of this delivery. What sends none (a script, an old GitLab) is told apart by the body. */
+export function deliveryOf(provider: 'github' | 'gitlab', headers: Headers, bodyHash: Uint8Array): string {
   const names =
     provider === 'github' ? ['x-github-delivery'] : ['idempotency-key', 'x-gitlab-webhook-uuid', 'x-gitlab-event-uuid']
   const found = names.map(name => headers.get(name)).find(value => value !== null)
-  return found && /^[\w.:-]{1,128}$/.test(found) ? found : null
+  return found && /^[\w.:-]{1,128}$/.test(found) ? found : `body-${hex(bodyHash)}`
 }
 
 /** A sentence: why nothing is to be done. */

@@ -124,6 +124,14 @@ describe('a webhook', () => {
     expect(now!.n).toBe(row!.n + 1)
   })
 
+  it('a delivery without a number counts once too: by what it says', async () => {
+    const hook = await makeHook()
+    const send = (after: string) => github(hook, { body: { after }, headers: { 'x-github-delivery': '' } })
+    const [one, same, other] = [await send('c'.repeat(40)), await send('c'.repeat(40)), await send('d'.repeat(40))]
+    expect([one.body.action, same.body.action, other.body.action]).toEqual(['build', 'repeated', 'build'])
+    expect(same.body.job).toBe(one.body.job)
+  })
+
   it.each<[string, Parameters<typeof github>[1]]>([
     ['another secret', { secret: 'x'.repeat(40) }],
     ['no signature', { headers: { 'x-hub-signature-256': '' } }],

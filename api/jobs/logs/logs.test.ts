@@ -5,6 +5,7 @@ import { LogPieceQuery } from '#protocol/job-logs.ts'
 import { type ApiFixture, apiFixture, type Minted, origin } from '../../testing/api-fixture.ts'
 import { capable, FakeCluster } from '../../testing/fake-cluster.ts'
 import { endedJob, seenJob } from '../../testing/job-reports.ts'
+import { endInWords } from './last-words.ts'
 import { safeText, showable } from './safe-text.ts'
 import { type LogCaps, takeLogPiece } from './take.ts'
 
@@ -29,8 +30,21 @@ const put = (id: string, offset: number, text: string | number, more: object = {
   const query = LogPieceQuery.parse({ epoch: 1, attempt: 1, offset, ...gap, ...more })
   return takeLogPiece(api, { cluster: cluster.id }, id, query, typeof text === 'string' ? bytes(text) : new Uint8Array(), caps)
 }
-const end = (id: string) => cluster.report([], { jobs: [endedJob(id, 0)] })
+const end = (id: string, code = 0) => cluster.report([], { jobs: [endedJob(id, code)] })
 const text = async (id: string, query = '') => (await api.call('GET', `/v1/jobs/${id}/logs${query}`, { token })).body as string
+
+it('what a job died of is said with its last words, in plain text', async () => {
+  const told = async (id: string) => {
+    const { body } = await api.call('GET', `/v1/jobs/${id}`, { token })
+    return endInWords(api.db, body, new AbortController().signal)
+  }
+  const [dead, well, silent] = [await job(), await job(), await job()]
+  await put(dead, 0, 'one\ntwo\n\u001b[31mfatal:\u001b[0m no\u0007\nsuch host\n\n', { complete: '1' })
+  await put(well, 0, 'fine\n', { complete: '1' })
+  for (const [id, code] of [[dead, 128], [well, 0], [silent, 1]] as const) await end(id, code) // biome-ignore format: a table
+  expect(await told(dead)).toBe('It ended with exit code 128. fatal: no such host')
+  expect([await told(well), await told(silent)]).toEqual(['It ended with exit code 0.', 'It ended with exit code 1.'])
+})
 
 describe('taking', () => {
   it('lays pieces together; what is known is taken, what lies beyond is sent back', async () => {

@@ -3,6 +3,7 @@ import { z } from '@hono/zod-openapi'
 import type { RunSpec } from '#protocol/job-spec.ts'
 import type { ResourceAmounts } from '#protocol/session-spec.ts'
 import { Env } from '../../sessions/schema.ts'
+import { Egress } from '../../templates/egress.ts'
 
 const words = z.array(z.string().max(32_768)).max(1000)
 const variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, 'A variable name is letters, digits and `_`.')
@@ -27,9 +28,11 @@ export const RunFields = {
     .refine(map => Object.keys(map).length <= 50, 'At most 50 secrets.')
     .nullish()
     .openapi({ description: 'Variable -> name of a secret (`/v1/secrets`) whose value it gets.' }),
-  egress: z
-    .strictObject({ mode: z.enum(['none', 'public', 'all']), allow: z.array(z.string().max(100)).max(64).optional() })
-    .nullish(),
+  egress: Egress.nullish(),
+}
+export function somethingToRun(input: { image?: unknown; command?: unknown }, refused: z.RefinementCtx): void {
+  if (!input.image && !input.command)
+    refused.addIssue({ code: 'custom', path: ['command'], message: 'Nothing to run: give a command, or an image that has one.' })
 }
 export type RunInput = { type: 'run' } & { [K in keyof typeof RunFields]?: z.infer<(typeof RunFields)[K]> }
 
