@@ -9,6 +9,7 @@ import { httpLogPost } from './jobs/log-post.ts'
 import { LogShipper } from './jobs/log-shipper.ts'
 import { AgentLink } from './link/agent-link.ts'
 import { dialWebSocketLink, webSocketUrl } from './link/link-socket.ts'
+import { LoadWatch } from './load-watch.ts'
 import type { Log } from './log.ts'
 import type { Policy } from './policy.ts'
 import type { Runtime } from './runtimes/runtime.ts'
@@ -89,10 +90,11 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
       () => (link?.working ? memory.epoch : null),
     )
   const sweep = new VolumeSweep({ store: runtime.volumes, desired, clock, log, changed: () => link?.reportSoon() })
+  const spent = new LoadWatch({ runtime, clock, changed: () => link?.loadChanged() })
   const stop = new AbortController()
   const running = AbortSignal.any([signal, stop.signal])
   // Deadlines of adopted sessions hold from the first moment, also while nobody answers the enrolment.
-  const keeping = Promise.all([keeper.run(running), jobs?.run(running)])
+  const keeping = Promise.all([keeper.run(running), jobs?.run(running), spent.run(running)])
   try {
     const identity = await ensureIdentity({ ...parts, store: parts.keyStore, signal: running })
     sign = () => identity.sign()
@@ -128,7 +130,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
         jobs: () => jobs?.views() ?? new Map(),
         absentVolumes: () => sweep.absent(),
         terminals: () => terminals.observed(),
-        load: () => ({ sessions: keeper.liveSessions, streams: streams.size, cpu_millis_used: null, memory_bytes_used: null }),
+        load: () => ({ sessions: keeper.liveSessions, streams: streams.size, ...spent.figures }),
       },
       streams,
       up: (cluster, epoch) => {

@@ -4,6 +4,7 @@
  */
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
+import type { AgentLoad } from '#protocol/link-messages.ts'
 import type { Display, endCauses, PodView, SessionSpec } from '#protocol/session-spec.ts'
 import type { JobRuntime } from './job-runtime.ts'
 
@@ -111,8 +112,13 @@ export interface Shell {
   end(): Promise<void>
 }
 
+/** What is spent of the cluster's room now; null: nobody can say. */
+export type Figures = Pick<AgentLoad, 'cpu_millis_used' | 'memory_bytes_used'>
+
 export interface Runtime {
   capabilities(): Promise<Capabilities>
+  /** Absent where the runtime cannot tell what its cluster spends. */
+  figures?(): Figures
   /** Everything there is now, also what an earlier life of the agent left. Rejects when it cannot be known. */
   observe(): Promise<Instance[]>
   /** `wake` is called when `observe()` would say something new. Returns the end of the subscription. */

@@ -13,6 +13,8 @@ export interface SessionFacts {
   /** The newest instance ever seen of it: its timeline stays of interest after its end. */
   lastInstance: Instance | undefined
   activeAt: number | null
+  /** How much of that is news: it is told in steps. */
+  toldActive: number | null
 }
 
 export interface View {
@@ -20,9 +22,6 @@ export interface View {
   /** Equal keys say the same thing: ages that merely grew are no news. */
   key: string
 }
-
-/** Activity is reported in steps this wide. */
-export const activityStep = 15_000
 
 export function observedView(facts: SessionFacts, now: number, wall: number): View | null {
   const { wanted, memory } = facts
@@ -48,7 +47,7 @@ export function observedView(facts: SessionFacts, now: number, wall: number): Vi
     pod: over && !state.instance ? null : (shown?.pod ?? null),
     ...(warm && { warm }),
   }
-  const stamp = { ...item, phases: shown?.phases ?? [], idle_ms: activeAt === null ? null : Math.floor(activeAt / activityStep) }
+  const stamp = { ...item, phases: shown?.phases ?? [], idle_ms: newest(facts.toldActive, wanted?.touchedAt ?? null) }
   return { item, key: JSON.stringify(stamp) }
 }
 

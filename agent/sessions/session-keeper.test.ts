@@ -85,6 +85,30 @@ describe('time', () => {
     expect(world.view('ses_a')).toMatchObject({ phase: 'ended', cause: 'idle' })
   })
 
+  test('activity is told at once, then every ten seconds, and never its last part not at all', async () => {
+    await begun()
+    await world.wish(aDesired('ses_a'))
+    const news = () => world.keeper.views().get('ses_a')!.key
+    const act = () => world.keeper.markActivity('ses_a')
+    let last = news()
+    const changed = () => last !== (last = news())
+    act()
+    expect(changed()).toBe(true)
+    await world.clock.advance(1_000)
+    act()
+    await world.clock.advance(2_000)
+    act()
+    expect(changed()).toBe(false)
+    await world.clock.advance(6_999)
+    expect(changed()).toBe(false)
+    await world.clock.advance(1)
+    expect([changed(), world.view('ses_a')?.idle_ms]).toEqual([true, 7_000])
+    await world.clock.advance(60_000)
+    expect(changed()).toBe(false)
+    act()
+    expect(changed()).toBe(true)
+  })
+
   test('the same touch told again is no activity', async () => {
     await begun()
     const wish = aDesired('ses_a', { idle_timeout_ms: 10_000, touches: 4 })

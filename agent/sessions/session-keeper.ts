@@ -13,7 +13,7 @@ import { Activity } from './activity.ts'
 import type { AgentMemory } from './agent-memory.ts'
 import type { DesiredState } from './desired-state.ts'
 import { applyLateSettings, lateSettings } from './late-settings.ts'
-import { activityStep, observedView, type View } from './observed-view.ts'
+import { observedView, type View } from './observed-view.ts'
 import { beginAttempt, noteAction, settled } from './session-notes.ts'
 
 export interface SessionKeeperParts {
@@ -64,7 +64,7 @@ export class SessionKeeper {
 
   constructor(parts: SessionKeeperParts) {
     this.parts = parts
-    this.activity = new Activity(parts.clock)
+    this.activity = new Activity(parts.clock, () => parts.changed())
   }
 
   wake = (): void => {
@@ -101,14 +101,13 @@ export class SessionKeeper {
     } finally {
       signal.removeEventListener('abort', this.wake)
       unwatch()
+      this.activity.close()
     }
   }
 
   /** A person or script did something in the session just now. */
   markActivity(session: string): void {
-    const before = this.activity.mark(session)
-    const now = this.parts.clock.now()
-    if (before === null || Math.floor(before / activityStep) !== Math.floor(now / activityStep)) this.parts.changed()
+    this.activity.mark(session)
   }
 
   access(session: string): SessionAccess | null {
@@ -158,6 +157,7 @@ export class SessionKeeper {
           instances: bySession.get(id) ?? [],
           lastInstance: this.lastInstances.get(id),
           activeAt: this.activity.at(id),
+          toldActive: this.activity.told(id),
         },
         clock.now(),
         clock.wall(),

@@ -14,6 +14,7 @@ import {
   DialError,
   type Dialled,
   type DialTarget,
+  type Figures,
   type HostRequest,
   type HostResponse,
   type Instance,
@@ -27,6 +28,7 @@ import { LocalJobs, type LocalJobsOptions } from './jobs/local-jobs.ts'
 import { type LocalMachine, openMachine } from './local-machine.ts'
 import { LocalSession } from './local-session.ts'
 import { LocalVolumes } from './local-volumes.ts'
+import { MachineFigures } from './machine-figures.ts'
 import type { Programs } from './programs.ts'
 import { SessionLog } from './session-log.ts'
 
@@ -60,6 +62,7 @@ class LocalRuntime implements Runtime {
   readonly volumes: LocalVolumes
   readonly jobs: LocalJobs
   private readonly machine: LocalMachine
+  private readonly spent = new MachineFigures()
   private readonly capacity: Capabilities['capacity']
   private readonly wall: () => number
   private readonly sessions = new Map<string, LocalSession>()
@@ -81,6 +84,10 @@ class LocalRuntime implements Runtime {
   async capabilities(): Promise<Capabilities> {
     const { kinds, browsers, features, versions, notes } = this.machine
     return { runtime: 'local', kinds, browsers, features, versions, notes, capacity: this.capacity }
+  }
+
+  figures(): Figures {
+    return this.spent.read()
   }
 
   async observe(): Promise<Instance[]> {

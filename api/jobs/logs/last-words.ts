@@ -9,10 +9,11 @@ const longest = 400
 /** Why it ended, with its last words when it failed by itself. */
 export async function endInWords(
   db: Db,
-  job: { id: string; attempt: number; status: string; status_reason: string | null },
+  job: { id: string; attempt: number; status: string; status_reason: string | null; result: Record<string, unknown> | null },
   signal: AbortSignal,
 ): Promise<string | null> {
-  const words = job.status === 'failed' ? await lastWords(db, job, signal) : ''
+  // A fault that the agent made out is in the reason already.
+  const words = job.status === 'failed' && !job.result?.fault ? await lastWords(db, job, signal) : ''
   return words === '' ? job.status_reason : `${job.status_reason ?? 'It failed.'} ${words}`
 }
 
