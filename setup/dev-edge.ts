@@ -78,7 +78,7 @@ async function start(config: SetupConfig, say: (line: string) => void, signal: A
   process.stdout.write(`Porthole ${config.publicUrl ?? url}\nToken ${adminToken}\n`)
   if (!canRun) say('Without them, sessions run only in clusters that you add')
   say(
-    `In workerd. State and logs are in ${dataDir}. Ctrl-C ends everything; SIGUSR2 is a release: the Worker anew, every socket dropped.`,
+    `In workerd. State and logs are in ${dataDir}. Ctrl-C ends everything; kill -USR2 ${process.pid} is a release: the Worker anew, every socket dropped.`,
   )
   const release = () => void workerd.release().catch(error => say(`The release failed: ${error.message}`))
   process.on('SIGUSR2', release)
