@@ -318,6 +318,24 @@ test('a token is shown once: after closing it is nowhere on the page', async () 
   expect(await page.content()).not.toContain(secret)
 })
 
+test('without TLS, where pages have no clipboard of their own, a copy is a copy all the same', async () => {
+  await page.addInitScript("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+  await open('/tokens')
+  await page.getByRole('button', { name: 'New token' }).click()
+  await page.getByLabel('What for').fill('nightly')
+  await page.getByRole('button', { name: 'Make the token' }).click()
+  const secret = await page.locator('input[data-secret]').inputValue()
+  const copy = page.getByRole('button', { name: 'Copy Token' })
+  await copy.click()
+  await page.getByRole('status').getByText('Copied', { exact: true }).waitFor({ state: 'attached' })
+  expect(await copy.evaluate('document.activeElement?.ariaLabel')).toBe('Copy Token')
+  await page.getByRole('button', { name: 'I have it' }).click()
+  await page.getByRole('button', { name: 'New token' }).click()
+  await page.getByLabel('What for').focus()
+  await page.keyboard.press('Control+V')
+  expect(await page.getByLabel('What for').inputValue()).toBe(secret)
+})
+
 test('every control of every page has a name, and each page one heading', async () => {
   expect(inNavigation.length).toBeGreaterThan(10)
   for (const [path, label] of inNavigation) {

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'react'
 import { Icon } from './icons.tsx'
 
-/** Says "Copied" for a moment, aloud too. `copyText` is false where the page may not write the clipboard: the text is selected instead. */
+/** Says "Copied" for a moment, aloud too. */
 export function CopyButton({
   text,
   label = 'Copy',
@@ -13,7 +13,7 @@ export function CopyButton({
   small?: boolean
   first?: boolean
 }) {
-  const [said, setSaid] = useState<'' | 'Copied' | 'Press Ctrl+C'>('')
+  const [said, setSaid] = useState<'' | 'Copied' | 'Not copied'>('')
   useEffect(() => {
     if (!said) return
     const timer = setTimeout(() => setSaid(''), 1_800)
@@ -27,7 +27,10 @@ export function CopyButton({
       data-size={small ? 'small' : 'normal'}
       data-done={said === 'Copied' || undefined}
       aria-label={small ? label : undefined}
-      onClick={async () => setSaid((await copyText(text)) ? 'Copied' : 'Press Ctrl+C')}
+      onClick={async event => {
+        const here = event.currentTarget
+        setSaid((await copyText(text, here)) ? 'Copied' : 'Not copied')
+      }}
     >
       <Icon name={said === 'Copied' ? 'check' : 'copy'} size={16} />
       {!small && <span>{said || label}</span>}
@@ -72,11 +75,26 @@ export function CodeBlock({ code, label }: { code: string; label: string }) {
   )
 }
 
-export async function copyText(text: string): Promise<boolean> {
+/** False where the page may not write the clipboard. */
+export async function copyText(text: string, here: HTMLElement): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text)
     return true
   } catch {
-    return false
+    return copySelection(text, here)
   }
+}
+
+/** Pages without TLS have no clipboard of their own. What is selected has to be beside the button: a dialog lets nothing outside it be. */
+function copySelection(text: string, here: HTMLElement): boolean {
+  const before = document.activeElement
+  const field = document.createElement('textarea')
+  field.value = text
+  field.className = 'unseen'
+  here.after(field)
+  field.select()
+  const done = document.execCommand('copy')
+  field.remove()
+  if (before instanceof HTMLElement) before.focus()
+  return done
 }

@@ -26,7 +26,8 @@ export function TerminalView({ id, label, onEnded }: TerminalViewProps) {
   const parts = useRef<(GuardedTerminal & { connection: TerminalConnection }) | null>(null)
   const copySelection = async () => {
     const text = parts.current?.terminal.getSelection() ?? ''
-    if (text) toasts.say((await copyText(text)) ? 'Copied' : 'The browser does not allow copying here')
+    if (!text || !place.current) return
+    toasts.say((await copyText(text, place.current)) ? 'Copied' : 'The browser does not allow copying here')
   }
   const latest = useRef({ onEnded, copySelection })
   latest.current = { onEnded, copySelection }
