@@ -286,7 +286,7 @@ class OneSession {
     if (instance.phase === 'starting' && limits.spec && memory.attempt > 0 && !relaunches) {
       const latest = memory.begunAt + limits.spec.start_timeout_ms
       if (latest <= now) {
-        this.stop(instance, { cause: 'failed', reason: startTimeoutReason(instance, limits.spec) })
+        this.stop(instance, { cause: 'start_timeout', reason: startTimeoutReason(instance, limits.spec) })
         return
       }
       this.wakeBy(latest)

@@ -84,7 +84,7 @@ export type DesiredSession = z.infer<typeof DesiredSession>
  */
 export const observedPhases = ['starting', 'running', 'stopping', 'ended', 'absent'] as const
 /** Why a session ended. `stopped`: because the API asked. `failed`: `reason` is a sentence for people. */
-export const endCauses = ['stopped', 'ttl', 'idle', 'failed'] as const
+export const endCauses = ['stopped', 'ttl', 'idle', 'failed', 'start_timeout'] as const
 
 export const PodView = z.object({
   name: z.string(),

@@ -133,7 +133,11 @@ describe('time', () => {
     await world.wish(aDesired('ses_a', { spec: aSpec({ start_timeout_ms: 5_000 }) }))
     expect(world.view('ses_a')?.phase).toBe('starting')
     await world.clock.advance(5_000)
-    expect(world.view('ses_a')).toMatchObject({ phase: 'ended', cause: 'failed', reason: expect.stringContaining('"created"') })
+    expect(world.view('ses_a')).toMatchObject({
+      phase: 'ended',
+      cause: 'start_timeout',
+      reason: expect.stringContaining('"created"'),
+    })
     expect(world.runtime.instances.size).toBe(0)
   })
 

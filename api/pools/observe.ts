@@ -58,7 +58,8 @@ async function applyItem(
   }
   const status = item.phase === 'starting' ? 'starting' : 'ended'
   if (status !== row.status) await tx.update(warm_sessions).set({ status, ready_epoch: null }).where(here)
-  const failed = item.phase === 'ended' && item.cause === 'failed' && row.status === 'starting'
+  const failed =
+    item.phase === 'ended' && (item.cause === 'failed' || item.cause === 'start_timeout') && row.status === 'starting'
   return failed ? { failed: item.reason ?? 'it ended' } : null
 }
 

@@ -242,7 +242,7 @@ function observedColumns(row: SessionRow, item: ObservedSession, next: SessionSt
 
 function terminationOf(row: SessionRow, item: ObservedSession): TerminationReason {
   if (row.desired !== 'running' && row.ending_reason) return row.ending_reason
-  if (item.cause === 'ttl' || item.cause === 'idle') return item.cause
+  if (item.cause === 'ttl' || item.cause === 'idle' || item.cause === 'start_timeout') return item.cause
   return item.cause === 'stopped' ? 'requested' : 'failed'
 }
 

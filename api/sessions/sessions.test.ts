@@ -246,6 +246,12 @@ describe('what the agent reports', () => {
     expect((await get(id)).body.status).toBe('starting')
   })
 
+  it('a start that took too long failed, and says that it was this', async () => {
+    const { id } = (await create()).body
+    await cluster.report([{ id, phase: 'ended', cause: 'start_timeout' }])
+    expect((await get(id)).body).toMatchObject({ status: 'failed', termination_reason: 'start_timeout' })
+  })
+
   it('idle and ttl ends are expired', async () => {
     const { id } = (await create()).body
     await cluster.report([{ id, phase: 'running' }])
