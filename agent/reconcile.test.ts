@@ -205,7 +205,11 @@ describe('reconcile, case by case', () => {
       { wanted: want({ idleTimeoutMs: 1 }), instances: [instance({ phase: 'starting' })], memory: begun({ begunAt: now }) },
       [],
     ],
-    ['start timeout', { wanted: want(), instances: [instance({ phase: 'starting' })], memory: begun() }, ['stop g1 start_timeout']],
+    [
+      'start timeout',
+      { wanted: want(), instances: [instance({ phase: 'starting' })], memory: begun() },
+      ['stop g1 start_timeout'],
+    ],
     // -- stopped, deleted
     ['stopped', { wanted: want({ state: 'stopped' }), instances: [instance()], memory: ran() }, ['stop g1 stopped']],
     ['stopped, gone: remembers', { wanted: want({ state: 'stopped' }), memory: ran() }, ['conclude g1 stopped']],
