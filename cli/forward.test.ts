@@ -80,7 +80,7 @@ function start(remote: 'vnc' | number, session = 'desk', given = token) {
     await once(socket, 'connect')
     return socket
   }
-  return { done, line, dial }
+  return { done, line, lines, dial }
 }
 
 it('carries bytes both ways, whole, each connection by itself, and ends with its signal', async () => {
@@ -124,6 +124,20 @@ it('says how a stream ended that did not end well', async () => {
   socket.resume()
   await once(socket, 'close')
   await forwarding.line(/82: closed with 4410 target_ended/)
+})
+
+it('a program that breaks off is no trouble worth telling', async () => {
+  const forwarding = start('vnc')
+  const socket = await forwarding.dial()
+  socket.write('hello')
+  await once(socket, 'data')
+  const [ws] = sockets.clients
+  socket.resetAndDestroy()
+  await once(ws!, 'close')
+  const next = await forwarding.dial()
+  next.write('hello')
+  await once(next, 'data')
+  expect(forwarding.lines.filter(line => !line.includes('->'))).toEqual([])
 })
 
 it('an id is taken as it is; a name must be one session’s', async () => {

@@ -79,10 +79,13 @@ async function carry(socket: Socket, id: string, { remote }: PortPair, { url, to
   }
   let end = ''
   ws.once('close', (code, reason) => {
-    if (code > 1001) end = `closed with ${code} ${reason}`
+    if (code > 1001 && !socket.destroyed) end = `closed with ${code} ${reason}`
   })
   // `ws` lets go of its stream's source while the sink is full, both ways.
-  await pipeline(socket, createWebSocketStream(ws), socket, { signal })
+  await pipeline(socket, createWebSocketStream(ws), socket, { signal }).catch(error => {
+    // A program that closes its end, or breaks off, has done what it wanted.
+    if (!['ERR_STREAM_PREMATURE_CLOSE', 'ECONNRESET', 'EPIPE'].includes(error.code)) throw error
+  })
   if (end) throw new Error(end)
 }
 

@@ -45,4 +45,5 @@ test('a hostile address cannot leave its quotes', () => {
 test('no sample holds a token', () => {
   const all = samplesFor(addressesOf({ id: 'ses_1', urls: { ...urls, cdp: '/c' } }, 'https://p.example'), '1.65.1')
   for (const sample of all) expect(sample.code).toContain('PORTHOLE_TOKEN')
+  expect(all.find(one => one.tool === 'api')?.scopes).toEqual(['sessions:read', 'sessions:write'])
 })

@@ -1,5 +1,5 @@
 /** Ready-to-run code for a session's addresses. Every value is quoted for its language; the token is never in the text, only its variable. */
-import type { Session } from '../api/contract.ts'
+import type { Scope, Session } from '../api/contract.ts'
 
 export type SampleTool = 'playwright' | 'cdp' | 'vnc' | 'api'
 export type SampleLanguage = 'javascript' | 'python' | 'curl'
@@ -10,6 +10,8 @@ export interface Sample {
   /** What has to be there first. */
   setup: string
   code: string
+  /** What its token needs. */
+  scopes: readonly Scope[]
 }
 
 export interface Addresses {
@@ -34,6 +36,8 @@ export function addressesOf(session: Pick<Session, 'id' | 'urls'>, origin: strin
 }
 
 /** `playwright`: the session's own version, whose minor the client must match. */
+const connecting: readonly Scope[] = ['sessions:connect']
+
 export function samplesFor(addresses: Addresses, playwright: string | undefined): Sample[] {
   const pin = playwright ? playwright.split('.').slice(0, 2).join('.') : null
   const samples: Sample[] = []
@@ -42,6 +46,7 @@ export function samplesFor(addresses: Addresses, playwright: string | undefined)
       {
         tool: 'playwright',
         language: 'javascript',
+        scopes: connecting,
         setup: `npm install playwright-core${pin ? `@~${pin}.0` : ''}`,
         code: `import { chromium } from 'playwright-core'
 
@@ -52,11 +57,12 @@ const browser = await chromium.connect(${js(addresses.playwright)}, {
 const page = browser.contexts()[0].pages()[0]
 await page.goto('https://example.com')
 console.log(await page.title())
-await browser.close() // the session stays`,
+await browser.close() // your connection; the session stays`,
       },
       {
         tool: 'playwright',
         language: 'python',
+        scopes: connecting,
         setup: `pip install "playwright${pin ? `==${pin}.*` : ''}"`,
         code: `import os
 from playwright.sync_api import sync_playwright
@@ -77,6 +83,7 @@ with sync_playwright() as p:
       {
         tool: 'cdp',
         language: 'javascript',
+        scopes: connecting,
         setup: 'npm install playwright-core',
         code: `import { chromium } from 'playwright-core'
 
@@ -85,11 +92,13 @@ const browser = await chromium.connectOverCDP(${js(addresses.cdp)}, {
 })
 const page = browser.contexts()[0].pages()[0]
 await page.goto('https://example.com')
-console.log(await page.title())`,
+console.log(await page.title())
+await browser.close() // your connection; the session stays`,
       },
       {
         tool: 'cdp',
         language: 'python',
+        scopes: connecting,
         setup: 'pip install playwright',
         code: `import os
 from playwright.sync_api import sync_playwright
@@ -108,6 +117,7 @@ with sync_playwright() as p:
   samples.push({
     tool: 'api',
     language: 'curl',
+    scopes: ['sessions:read', 'sessions:write'],
     setup: '',
     code: `auth="Authorization: Bearer $PORTHOLE_TOKEN"
 
@@ -127,6 +137,7 @@ curl -s -X DELETE -H "$auth" ${sh(addresses.api)}`,
     samples.push({
       tool: 'vnc',
       language: 'javascript',
+      scopes: connecting,
       setup: 'npm install ws',
       code: `import WebSocket from 'ws'
 

@@ -50,8 +50,9 @@ export function ConnectTab({ session }: { session: Session }) {
         </>
       )}
       <p className="field-note">
-        Put a token with the scope <code>sessions:connect</code> into <code>PORTHOLE_TOKEN</code>.{' '}
-        {version && addresses.playwright && `The session runs Playwright ${version}: the client's minor version must match.`}
+        Put a token with {sample?.scopes.length === 1 ? 'the scope' : 'the scopes'} <code>{sample?.scopes.join(', ')}</code> into{' '}
+        <code>PORTHOLE_TOKEN</code>.{' '}
+        {version && tool === 'playwright' && `The session runs Playwright ${version}: the client's minor version must match.`}
       </p>
     </div>
   )
