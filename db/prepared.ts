@@ -3,6 +3,7 @@
  * parsed and planned anew; a prepared one costs one. drizzle sends all through `unsafe`, which postgres.js leaves unprepared unless told.
  */
 import type postgres from 'postgres'
+import { pipelined, type Work } from './pipelined.ts'
 
 /** Statements with lists of varying length are many; beyond this they are no longer kept. */
 const mostStatements = 1_000
@@ -13,21 +14,16 @@ export function prepared(client: postgres.Sql): postgres.Sql {
     if (known.size < mostStatements) known.add(query)
     return known.has(query)
   }
-  const wrap = <S extends object>(sql: S): S =>
-    new Proxy(sql, {
-      get(target, name) {
-        const value: unknown = Reflect.get(target, name)
-        if (typeof value !== 'function') return value
-        if (name === 'unsafe')
-          return (query: string, parameters?: unknown[], options?: object) =>
-            value.call(target, query, parameters, { ...options, prepare: keeps(query) })
-        if (name === 'begin' || name === 'savepoint')
-          return (...args: unknown[]) => {
-            const work = args.at(-1) as (sql: object) => unknown
-            return value.call(target, ...args.slice(0, -1), (inner: object) => work(wrap(inner)))
-          }
-        return value
-      },
-    })
-  return wrap(client)
+  const wrapped = new Proxy(client, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name)
+      if (typeof value !== 'function') return value
+      if (name === 'unsafe')
+        return (query: string, parameters?: unknown[], options?: object) =>
+          value.call(target, query, parameters, { ...options, prepare: keeps(query) })
+      if (name === 'begin') return (work: Work) => pipelined(wrapped, work)
+      return value
+    },
+  })
+  return wrapped
 }

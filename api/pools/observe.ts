@@ -2,6 +2,7 @@
 import { and, eq, inArray, sql } from 'drizzle-orm'
 import type { Db, Tx } from '#db/client.ts'
 import { pools, warm_sessions } from '#db/schema.ts'
+import { textArray } from '#db/together.ts'
 import type { ObservedSession } from '#protocol/session-spec.ts'
 import { retryAfterMs } from './lifecycle.ts'
 
@@ -27,40 +28,55 @@ export async function applyWarmItems(
     .orderBy(warm_sessions.id)
     // One that is being taken just now waits for nobody.
     .for('update', { skipLocked: true })
+  const round: Round = { ...at, changed: [], gone: [] }
   const news: PoolNews[] = []
   for (const row of rows) {
     const item = items.find(each => each.id === row.id)!
-    const told = await applyItem(tx, at, row, item)
+    const told = applyItem(round, row, item)
     if (told && row.pool_id) news.push({ pool: row.pool_id, outcome: told })
   }
+  await write(tx, round)
   return news
 }
 
-async function applyItem(
-  tx: Tx,
-  { epoch, now }: { epoch: number; now: number },
-  row: WarmRow,
-  item: ObservedSession,
-): Promise<PoolNews['outcome'] | null> {
-  const here = eq(warm_sessions.id, row.id)
+/** What one report does to warm ones, gathered so that it is one statement. */
+interface Round {
+  epoch: number
+  /** The database's clock, epoch ms. */
+  now: number
+  changed: WarmRow[]
+  gone: string[]
+}
+
+function applyItem(round: Round, row: WarmRow, item: ObservedSession): PoolNews['outcome'] | null {
   if (row.desired === 'deleted') {
-    if (item.phase === 'absent') await tx.delete(warm_sessions).where(here)
+    if (item.phase === 'absent') round.gone.push(row.id)
     return null
   }
   if (item.phase === 'running') {
-    const { display, versions, notes, pod } = item
-    const first = row.ready_at === null
-    await tx
-      .update(warm_sessions)
-      .set({ status: 'ready', ready_epoch: epoch, display, versions, notes, pod, ...(first ? { ready_at: new Date(now) } : {}) })
-      .where(here)
-    return first ? { readyMs: Math.max(0, now - row.created_at.getTime()) } : null
+    const { display = row.display, versions, notes, pod = row.pod } = item
+    const ready_at = row.ready_at ?? new Date(round.now)
+    round.changed.push({ ...row, status: 'ready', ready_epoch: round.epoch, display, versions, notes, pod, ready_at })
+    return row.ready_at === null ? { readyMs: Math.max(0, round.now - row.created_at.getTime()) } : null
   }
   const status = item.phase === 'starting' ? 'starting' : 'ended'
-  if (status !== row.status) await tx.update(warm_sessions).set({ status, ready_epoch: null }).where(here)
+  if (status !== row.status) round.changed.push({ ...row, status, ready_epoch: null })
   const failed =
     item.phase === 'ended' && (item.cause === 'failed' || item.cause === 'start_timeout') && row.status === 'starting'
   return failed ? { failed: item.reason ?? 'it ended' } : null
+}
+
+const observed = ['status', 'ready_epoch', 'display', 'versions', 'notes', 'pod', 'ready_at'] as const
+
+async function write(tx: Tx, { changed, gone }: Round): Promise<void> {
+  if (changed.length + gone.length === 0) return
+  const seen = changed.map(row => Object.fromEntries(['id' as const, ...observed].map(name => [name, row[name]])))
+  await tx.execute(sql`
+    with removed as (
+      delete from warm_sessions where id = any(${textArray(gone)}::text[])
+    )
+    update warm_sessions set ${sql.raw(observed.map(name => `"${name}" = seen."${name}"`).join(', '))}
+    from jsonb_populate_recordset(null::warm_sessions, ${JSON.stringify(seen)}::jsonb) seen where warm_sessions.id = seen.id`)
 }
 
 export async function notePoolNews(db: Db, news: readonly PoolNews[]): Promise<void> {

@@ -69,6 +69,7 @@ describe('a create that fits', () => {
     expect(item).toMatchObject({ id, generation: 1, state: 'running', touches: 1, idle_timeout_ms: 60_000 })
     expect(item!.warm).toBeUndefined()
     expect(item!.spec).toMatchObject({ project: token.project, user: token.user, env: { X: '1' } })
+    await api.settled()
     expect(api.tunnel.nudged).toContain(cluster.id)
   })
 
@@ -82,6 +83,27 @@ describe('a create that fits', () => {
     await api.settled()
     const [pool] = await api.db.select().from(pools)
     expect(pool).toMatchObject({ hits: 3, misses: 5 })
+  })
+
+  it('after one that came warm: by the template as it is now; refused, it leaves the pool as it was', async () => {
+    const template = { id: 'changing', name: 'Changing', kind: 'browser' }
+    expect((await api.call('POST', '/v1/templates', { token: api.admin, body: template })).status).toBe(201)
+    const all = await filled(3, { template: 'changing' })
+    const project = await api.project({ max_sessions: 1 })
+    const limited = await api.mint({ project, scopes: ['sessions:read', 'sessions:write'] })
+    expect((await create({ template: 'changing' }, limited)).body.status).toBe('running')
+    expect((await create({ template: 'changing' }, limited)).body).toMatchObject({ status: 403, code: 'quota_exceeded' })
+    expect(await rows()).toHaveLength(2)
+
+    expect((await create({ template: 'changing' })).body.status).toBe('running')
+    const [left] = await rows()
+    expect(all).toContain(left!.id)
+    const larger = { ...template, id: undefined, resources: { cpu: '2' } }
+    expect((await api.call('PUT', '/v1/templates/changing', { token: api.admin, body: larger })).status).toBe(200)
+    const now = await create({ template: 'changing' })
+    expect(now.body).toMatchObject({ status: 'starting', resources: { cpu: '2' } })
+    expect((await rows()).map(row => row.id)).toEqual([left!.id])
+    await api.call('DELETE', '/v1/templates/changing', { token: api.admin })
   })
 
   it('stays true to idempotency keys and names', async () => {

@@ -3,65 +3,43 @@
  * takes quota and finds its place, then all that came through are written by one statement with their audit and events. Who is refused has
  * taken nothing, so for everybody it is as if they had come one after the other. Locks: volume, project, clusters in their order.
  */
-import { getTableColumns, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import type { Tx } from '#db/client.ts'
-import { sessions, type volumes } from '#db/schema.ts'
+import { committing } from '#db/pipelined.ts'
 import type { Outcome } from '#db/together.ts'
-import type { SessionSpec } from '#protocol/session-spec.ts'
-import { auditRow } from '../audit/record.ts'
-import { type Candidate, neverProblem, type PlacementRequest, place } from '../clusters/placement.ts'
-import type { Ctx, TokenActor } from '../context.ts'
-import { eventRow } from '../events/emit.ts'
+import { type Candidate, neverProblem, place } from '../clusters/placement.ts'
 import { newId } from '../ids.ts'
-import { type Claimed, claimWarm, fitsThatAreWarm } from '../pools/claim.ts'
+import { fitsThatAreWarm } from '../pools/claim.ts'
 import { canComeWarm, fitOf } from '../pools/fit.ts'
 import { invalid, Problem } from '../problem.ts'
 import { lockRoom, type Room } from '../projects/quotas.ts'
 import { templatesFor } from '../templates/service.ts'
 import { bindVolume, takeVolume } from '../volumes/service.ts'
+import { claimEach, type WarmHints } from './claims.ts'
+import { type Asked, type Draft, type Made, rowOf, writeRows } from './create-rows.ts'
 import { candidates, everyClusterFull, type Held, holdClusters, placementRequest, type Wish, wishesWaiting } from './place.ts'
 import { findSession, viewOf } from './read.ts'
-import type { Session, SessionCreate } from './schema.ts'
 import { type BuiltSpec, buildSpec } from './spec.ts'
 import { type SessionRow, sessionView } from './view.ts'
-
-export interface Asked {
-  ctx: Ctx
-  actor: TokenActor
-  input: SessionCreate
-}
-
-export interface Made {
-  session: Session
-  /** null: it lived already under this name. */
-  fresh: { spec: SessionSpec; warm: Claimed | null } | null
-}
 
 /** The room that was counted is gone, but there is some elsewhere: look again. */
 export class Moved extends Error {}
 
-/** One that has its quota. */
-interface Draft {
-  asked: Asked
-  built: BuiltSpec
-  spec: SessionSpec
-  wish: Wish
-  volume: typeof volumes.$inferSelect | null
-  request: PlacementRequest
-  place: { warm: Claimed } | { cold: string } | { queued: string }
-}
-
-/** `eager`: written together with the clusters' locks, which saves a round trip; who finds no room then makes all look again. */
+/**
+ * `eager`: written together with the clusters' locks, and warm ones claimed by `hints` together with the first reads, which saves round trips; where
+ * there is no room then, or a hint was wrong, all look again.
+ */
 export async function createRound(
   tx: Tx,
   asked: readonly Asked[],
-  { eager, last }: { eager: boolean; last: boolean },
+  { eager, last, hints }: { eager: boolean; last: boolean; hints: WarmHints },
 ): Promise<Outcome<Made>[]> {
   const project = asked[0]!.actor.project
   const volume = await settled(asked, ({ input, actor }) => (input.volume ? takeVolume(tx, actor, input.volume) : null))
   const wishes = asked.map(wishOf)
+  const hinted = asked.map(({ actor, input }, n) => (eager ? hints.want(actor, input, wishes[n]!) : null))
   // Sent together, done in this order: all is read under the project's lock.
-  const [room, templates, known, waiting, living, warmFits, { now, queued }] = await Promise.all([
+  const [room, templates, known, waiting, living, warmFits, { now, queued }, early] = await Promise.all([
     lockRoom(tx, project),
     templatesFor(tx, project, [...new Set(asked.map(({ input }) => input.template))]),
     candidates(tx, project),
@@ -69,6 +47,7 @@ export async function createRound(
     livingByName(tx, project, asked),
     fitsThatAreWarm(tx),
     clockAndQueue(tx),
+    claimEach(tx, project, hinted),
   ])
   const choose = ({ request, wish }: Pick<Draft, 'request' | 'wish'>) => {
     const promised = waiting.has(JSON.stringify(wish))
@@ -95,8 +74,29 @@ export async function createRound(
     return { asked: each, built, spec, wish, volume: home.value, request, place: { queued: '' } }
   })
   const fresh = drafts.flatMap(each => ('value' in each && !('lives' in each.value) ? [each.value] : []))
-  await claimEach(tx, project, fresh, warmFits)
-  for (const draft of fresh) if (!('warm' in draft.place)) draft.place = placeCold(draft)
+  for (const [n, warm] of early.entries()) {
+    if (!warm) continue
+    const draft = fresh.find(each => each.asked === asked[n])
+    // Refused, or not what was claimed for it: all of it is undone.
+    if (JSON.stringify(draft?.spec) !== JSON.stringify(hinted[n]!.spec)) {
+      hints.note(project, asked[n]!.input.template, null)
+      throw new Moved()
+    }
+    draft!.place = { warm }
+  }
+  const mayBeWarm = ({ asked: of, spec }: Draft) => !hinted[asked.indexOf(of)] && canComeWarm(spec) && warmFits.has(fitOf(spec))
+  const late = await claimEach(
+    tx,
+    project,
+    fresh.map(draft => (mayBeWarm(draft) ? draft : null)),
+  )
+  for (const [n, draft] of fresh.entries()) {
+    const warm = late[n]
+    if (warm) draft.place = { warm }
+    const isWarm = 'warm' in draft.place
+    hints.note(project, draft.asked.input.template, isWarm ? templates.get(draft.asked.input.template)! : null)
+    if (!isWarm) draft.place = placeCold(draft)
+  }
   const changes = changesOf(fresh)
   // The next number of each; written eagerly, the numbers count from the cluster's own as it is by then.
   const numbers = new Map([...changes].map(([id, { cold, warm }]) => [id, 1 - cold - warm]))
@@ -153,8 +153,15 @@ export async function createRound(
     made.set(draft.asked, { session, fresh: { spec: draft.spec, warm: 'warm' in draft.place ? draft.place.warm : null } })
     if (draft.volume && row.cluster_id) await bindVolume(tx, draft.volume.id, row.cluster_id)
   }
-  // Sent together, done in this order; both are over before the transaction is.
-  const done = await Promise.allSettled([eager ? hold() : null, rows.length > 0 ? write(tx, rows, made, eager) : null])
+  // Nothing is looked at any more: no room, and no session that lives already.
+  const asIs =
+    eager && fresh.every(({ place }) => !('cold' in place)) && drafts.every(each => !('value' in each && 'lives' in each.value))
+  // Sent together, done in this order; all are over before the transaction is.
+  const done = await Promise.allSettled([
+    eager ? hold() : null,
+    rows.length > 0 ? writeRows(tx, rows, made, eager) : null,
+    asIs ? committing(tx) : null,
+  ])
   for (const each of done) if (each.status === 'rejected') throw each.reason
   return settled(asked, async ({ ctx }, n) => {
     const draft = drafts[n]!
@@ -204,25 +211,6 @@ const takerOf = ({ actor }: Asked) => ({ user: actor.user, token: actor.token, l
 const takeShare = (room: Room, asked: Asked, built: BuiltSpec) => room.take({ sessions: 1, ...built.takes }, takerOf(asked))
 const giveShare = (room: Room, asked: Asked, built: BuiltSpec) => room.giveBack({ sessions: 1, ...built.takes }, takerOf(asked))
 
-/** The equal ones ask for theirs in one statement. */
-async function claimEach(tx: Tx, project: string, drafts: readonly Draft[], warmFits: ReadonlySet<string>): Promise<void> {
-  const groups = new Map<string, Draft[]>()
-  for (const draft of drafts) {
-    const { spec, wish } = draft
-    const fit = canComeWarm(spec) ? fitOf(spec) : null
-    if (fit === null || !warmFits.has(fit)) continue
-    const key = JSON.stringify([fit, spec.env, spec.display, wish])
-    groups.set(key, [...(groups.get(key) ?? []), draft])
-  }
-  await Promise.all(
-    [...groups.values()].map(async group => {
-      const { spec, wish } = group[0]!
-      const claimed = await claimWarm(tx, { project, spec, placement: wish }, group.length)
-      for (const [n, warm] of claimed.entries()) group[n]!.place = { warm }
-    }),
-  )
-}
-
 async function clockAndQueue(tx: Tx): Promise<{ now: number; queued: number }> {
   const [row] = await tx.execute<{ now: number; queued: number }>(sql`
     select (extract(epoch from clock_timestamp()) * 1000)::float8 as now,
@@ -244,83 +232,4 @@ async function livingByName(tx: Tx, project: string, asked: readonly Asked[]): P
 
 function volumeSpec(volume: { id: string; size_bytes: number | null }) {
   return { id: volume.id, ...(volume.size_bytes === null ? {} : { size_bytes: volume.size_bytes }) }
-}
-
-/** `now`: the database's clock, epoch ms. */
-function rowOf({ asked, built, spec, wish, volume, place }: Draft, freshId: string, now: number, seq: number): SessionRow {
-  const { actor, input } = asked
-  const at = new Date(now)
-  const warm = 'warm' in place ? place.warm : null
-  const cluster = warm?.cluster ?? ('cold' in place ? place.cold : null)
-  const phases = warm ? ['claimed', ...(warm.ready ? ['running'] : [])] : [cluster ? 'placed' : 'queued']
-  return {
-    id: warm?.id ?? freshId,
-    project_id: actor.project,
-    user_id: actor.user,
-    created_by: actor.token,
-    name: input.name ?? null,
-    template_id: input.template,
-    cluster_id: cluster,
-    placement: wish,
-    spec,
-    labels: spec.labels,
-    volume_id: volume?.id ?? null,
-    control: 'shared',
-    control_holder: null,
-    resources: built.resources as SessionRow['resources'],
-    ...built.takes,
-    desired: 'running',
-    generation: 1,
-    change_seq: seq,
-    ttl_seconds: built.ttl_seconds,
-    idle_timeout_seconds: built.idle_timeout_seconds,
-    expires_at: built.ttl_seconds === null ? null : new Date(now + built.ttl_seconds * 1000),
-    ending_reason: null,
-    status: warm?.ready ? 'running' : cluster ? 'starting' : 'queued',
-    status_reason: 'queued' in place ? place.queued : null,
-    termination_reason: null,
-    phases: phases.map(phase => ({ phase, at: at.toISOString() })),
-    display: null,
-    // Taking a warm one counts as a touch; its agent has still to apply its late settings.
-    touches: warm ? 1 : 0,
-    settling: warm !== null,
-    observed_generation: warm ? 1 : 0,
-    pool_id: warm?.pool ?? null,
-    versions: warm?.versions ?? {},
-    notes: warm?.notes ?? [],
-    pod: warm?.pod ?? null,
-    last_activity_at: null,
-    created_at: at,
-    started_at: warm?.ready ? at : null,
-    ended_at: null,
-  }
-}
-
-const columns = sql.raw(
-  Object.keys(getTableColumns(sessions))
-    .filter(name => name !== 'change_seq')
-    .map(name => `"${name}"`)
-    .join(', '),
-)
-
-/** One statement: either all of it is there, or nothing. */
-async function write(tx: Tx, rows: readonly SessionRow[], made: ReadonlyMap<Asked, Made>, eager: boolean): Promise<void> {
-  const told = [...made].map(([{ ctx, actor, input }, { session }]) => ({
-    audit: auditRow(ctx, {
-      ...{ action: 'session.create', target: session.id, project: actor.project, detail: { template: input.template } },
-    }),
-    event: eventRow({ type: 'session.created', project: actor.project, session: session.id, data: { session } }),
-  }))
-  await tx.execute(sql`
-    with made as (
-      insert into sessions (change_seq, ${columns})
-      select change_seq + ${eager ? sql`coalesce((select seq from clusters where clusters.id = cluster_id), 0)` : sql`0`}, ${columns}
-      from jsonb_populate_recordset(null::sessions, ${JSON.stringify(rows)}::jsonb)
-    ), recorded as (
-      insert into audit (id, project_id, actor_kind, actor, token_id, action, target, outcome, address, request_id, detail)
-      select id, project_id, actor_kind, actor, token_id, action, target, outcome, address, request_id, detail
-      from jsonb_populate_recordset(null::audit, ${JSON.stringify(told.map(({ audit }) => audit))}::jsonb)
-    )
-    insert into events (id, project_id, session_id, type, data) select id, project_id, session_id, type, data
-    from jsonb_populate_recordset(null::events, ${JSON.stringify(told.map(({ event }) => event))}::jsonb)`)
 }

@@ -8,7 +8,9 @@ import { type Ctx, tokenActor } from '../context.ts'
 import { isUniqueViolation, postgresFault } from '../database-faults.ts'
 import { countAsked } from '../pools/claim.ts'
 import { volumeLetGo } from '../volumes/service.ts'
-import { type Asked, createRound, type Made, Moved } from './create-round.ts'
+import { hintsOf } from './claims.ts'
+import { createRound, Moved } from './create-round.ts'
+import type { Asked, Made } from './create-rows.ts'
 import type { Session, SessionCreate } from './schema.ts'
 
 export interface Created {
@@ -23,11 +25,16 @@ export async function createSession(ctx: Ctx, input: SessionCreate): Promise<Cre
   const { session, fresh } = await create(ctx.db, { ctx, actor, input })
   if (fresh)
     await ctx.afterCommit(async () => {
-      if (session.cluster) ctx.defer(ctx.tunnel.nudge(session.cluster))
-      ctx.defer(countAsked(ctx.db, fresh.spec, fresh.warm))
+      const { cluster } = session
+      ctx.defer(
+        afterAnswer(() => Promise.all([cluster ? ctx.tunnel.nudge(cluster) : null, countAsked(ctx.db, fresh.spec, fresh.warm)])),
+      )
     })
   return { session, created: fresh !== null }
 }
+
+/** What the agent does about it takes longer than the answer, which need not wait for the first steps of that. */
+const afterAnswer = (work: () => Promise<unknown>) => new Promise(done => setTimeout(done)).then(work)
 
 const create = together<Asked, Made>({
   lane: ({ actor }) => actor.project,
@@ -60,7 +67,7 @@ function rounds(asked: readonly Asked[]): Asked[][] {
 async function attempt(db: Sql, asked: readonly Asked[]): Promise<Outcome<Made>[]> {
   for (let tries = 0; ; tries++) {
     try {
-      return await db.transaction(tx => createRound(tx, asked, { eager: tries === 0, last: tries >= 3 }))
+      return await db.transaction(tx => createRound(tx, asked, { eager: tries === 0, last: tries >= 3, hints: hintsOf(db) }))
     } catch (error) {
       // A room that was taken, or a name that a rename took, in between.
       if (error instanceof Moved || (tries < 4 && isUniqueViolation(error, 'sessions_live_name'))) continue

@@ -5,6 +5,7 @@
 import { and, eq, inArray, lt, sql } from 'drizzle-orm'
 import type { Db, Tx } from '#db/client.ts'
 import { kept } from '#db/kept.ts'
+import { committing } from '#db/pipelined.ts'
 import { clusters, type SessionStatus, sessions, type TerminationReason, volumes } from '#db/schema.ts'
 import { textArray } from '#db/together.ts'
 import type { ObservedJob } from '#protocol/job-spec.ts'
@@ -67,8 +68,9 @@ export async function applyReport(env: { db: Db; log: Log; origin: string }, rep
         const row = byId.get(item.id)
         if (row && (await applyItem(tx, round, row, item))) settled.push(row.id)
       }
-      await write(tx, round)
       const others = report.items.filter(item => !byId.has(item.id))
+      const last = others.length === 0 && report.jobs.length === 0
+      await Promise.all([write(tx, round), last ? committing(tx) : null])
       news = await applyWarmItems(tx, { cluster: report.cluster, epoch: report.epoch, now }, others)
     }
     settled.push(...(await applyJobs(tx, { ...env, now }, report.cluster, report.jobs)))
@@ -158,7 +160,8 @@ async function write(tx: Tx, { changed, gone, told }: Round): Promise<void> {
   const seen = [...changed.values()].map(row =>
     Object.fromEntries(['id' as const, ...observedNames].map(name => [name, row[name]])),
   )
-  await tx.execute(sql`
+  await tx
+    .execute(sql`
     with moved as (
       update sessions set ${observed} from jsonb_populate_recordset(null::sessions, ${JSON.stringify(seen)}::jsonb) seen
       where sessions.id = seen.id
@@ -167,6 +170,7 @@ async function write(tx: Tx, { changed, gone, told }: Round): Promise<void> {
     )
     insert into events (id, project_id, session_id, type, data) select id, project_id, session_id, type, data
     from jsonb_populate_recordset(null::events, ${JSON.stringify(told.map(eventRow))}::jsonb)`)
+    .execute()
 }
 
 async function startAfresh(tx: Tx, round: Round, row: SessionRow): Promise<false> {

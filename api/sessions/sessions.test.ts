@@ -55,6 +55,7 @@ describe('create', () => {
     })
     expect(body.id).toMatch(/^ses_[0-9a-z]{20}$/)
     expect(body.urls.vnc).toBe(`${origin.replace('http', 'ws')}/v1/sessions/${body.id}/vnc`)
+    await api.settled()
     expect(api.tunnel.nudged).toContain(cluster.id)
     const [item] = await cluster.desired()
     expect(item).toMatchObject({ id: body.id, state: 'running', generation: 1, spec: { kind: 'browser', browser: 'chromium' } })

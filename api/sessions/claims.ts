@@ -1,0 +1,74 @@
+/**
+ * Warm sessions for the creates of a round: the equal ones ask for theirs in one statement. Where such a create came warm the last time, its claim goes
+ * out with the round's first statements, by the template as it was then; a round that finds it has changed is undone, and done again without.
+ */
+import type { Sql, Tx } from '#db/client.ts'
+import type { SessionSpec } from '#protocol/session-spec.ts'
+import type { TokenActor } from '../context.ts'
+import { type Claimed, claimWarm } from '../pools/claim.ts'
+import { canComeWarm, fitOf } from '../pools/fit.ts'
+import type { TemplateBody } from '../templates/schema.ts'
+import type { Wish } from './place.ts'
+import type { SessionCreate } from './schema.ts'
+import { buildSpec } from './spec.ts'
+
+/** What a create would take, if it is warm. */
+export interface Want {
+  spec: SessionSpec
+  wish: Wish
+}
+
+const mostHints = 1_000
+
+/** Templates whose sessions came warm the last time, as they were then. */
+export class WarmHints {
+  private readonly bodies = new Map<string, TemplateBody>()
+
+  note(project: string, template: string, body: TemplateBody | null): void {
+    const key = JSON.stringify([project, template])
+    this.bodies.delete(key)
+    if (body) this.bodies.set(key, body)
+    if (this.bodies.size > mostHints) this.bodies.delete(this.bodies.keys().next().value!)
+  }
+
+  /** null: nothing says that it may come warm. */
+  want({ project, user }: TokenActor, input: SessionCreate, wish: Wish): Want | null {
+    const body = this.bodies.get(JSON.stringify([project, input.template]))
+    if (!body || input.volume) return null
+    try {
+      const { spec } = buildSpec({ id: input.template, body }, input, { project, user })
+      return canComeWarm(spec) ? { spec, wish } : null
+    } catch {
+      // Refused by that template: the round says so, by the template that is there.
+      return null
+    }
+  }
+}
+
+const hints = new WeakMap<Sql, WarmHints>()
+
+/** Of one pool of connections. */
+export function hintsOf(db: Sql): WarmHints {
+  const found = hints.get(db) ?? new WarmHints()
+  hints.set(db, found)
+  return found
+}
+
+/** For each what it got; null: nothing. */
+export async function claimEach(tx: Tx, project: string, wants: readonly (Want | null)[]): Promise<(Claimed | null)[]> {
+  const got: (Claimed | null)[] = wants.map(() => null)
+  const groups = new Map<string, number[]>()
+  for (const [n, want] of wants.entries()) {
+    if (!want) continue
+    const key = JSON.stringify([fitOf(want.spec), want.spec.env, want.spec.display, want.wish])
+    groups.set(key, [...(groups.get(key) ?? []), n])
+  }
+  await Promise.all(
+    [...groups.values()].map(async group => {
+      const { spec, wish } = wants[group[0]!]!
+      const claimed = await claimWarm(tx, { project, spec, placement: wish }, group.length)
+      for (const [n, warm] of claimed.entries()) got[group[n]!] = warm
+    }),
+  )
+  return got
+}

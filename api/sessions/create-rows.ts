@@ -1,0 +1,123 @@
+/** What creates of one round become: their rows, with audit and events, in one statement. */
+import { getTableColumns, sql } from 'drizzle-orm'
+import type { Tx } from '#db/client.ts'
+import { sessions, type volumes } from '#db/schema.ts'
+import type { SessionSpec } from '#protocol/session-spec.ts'
+import { auditRow } from '../audit/record.ts'
+import type { PlacementRequest } from '../clusters/placement.ts'
+import type { Ctx, TokenActor } from '../context.ts'
+import { eventRow } from '../events/emit.ts'
+import type { Claimed } from '../pools/claim.ts'
+import type { Wish } from './place.ts'
+import type { Session, SessionCreate } from './schema.ts'
+import type { BuiltSpec } from './spec.ts'
+import type { SessionRow } from './view.ts'
+
+export interface Asked {
+  ctx: Ctx
+  actor: TokenActor
+  input: SessionCreate
+}
+
+export interface Made {
+  session: Session
+  /** null: it lived already under this name. */
+  fresh: { spec: SessionSpec; warm: Claimed | null } | null
+}
+
+/** One that has its quota. */
+export interface Draft {
+  asked: Asked
+  built: BuiltSpec
+  spec: SessionSpec
+  wish: Wish
+  volume: typeof volumes.$inferSelect | null
+  request: PlacementRequest
+  place: { warm: Claimed } | { cold: string } | { queued: string }
+}
+
+/** `now`: the database's clock, epoch ms. */
+export function rowOf({ asked, built, spec, wish, volume, place }: Draft, freshId: string, now: number, seq: number): SessionRow {
+  const { actor, input } = asked
+  const at = new Date(now)
+  const warm = 'warm' in place ? place.warm : null
+  const cluster = warm?.cluster ?? ('cold' in place ? place.cold : null)
+  const phases = warm ? ['claimed', ...(warm.ready ? ['running'] : [])] : [cluster ? 'placed' : 'queued']
+  return {
+    id: warm?.id ?? freshId,
+    project_id: actor.project,
+    user_id: actor.user,
+    created_by: actor.token,
+    name: input.name ?? null,
+    template_id: input.template,
+    cluster_id: cluster,
+    placement: wish,
+    spec,
+    labels: spec.labels,
+    volume_id: volume?.id ?? null,
+    control: 'shared',
+    control_holder: null,
+    resources: built.resources as SessionRow['resources'],
+    ...built.takes,
+    desired: 'running',
+    generation: 1,
+    change_seq: seq,
+    ttl_seconds: built.ttl_seconds,
+    idle_timeout_seconds: built.idle_timeout_seconds,
+    expires_at: built.ttl_seconds === null ? null : new Date(now + built.ttl_seconds * 1000),
+    ending_reason: null,
+    status: warm?.ready ? 'running' : cluster ? 'starting' : 'queued',
+    status_reason: 'queued' in place ? place.queued : null,
+    termination_reason: null,
+    phases: phases.map(phase => ({ phase, at: at.toISOString() })),
+    display: null,
+    // Taking a warm one counts as a touch; its agent has still to apply its late settings.
+    touches: warm ? 1 : 0,
+    settling: warm !== null,
+    observed_generation: warm ? 1 : 0,
+    pool_id: warm?.pool ?? null,
+    versions: warm?.versions ?? {},
+    notes: warm?.notes ?? [],
+    pod: warm?.pod ?? null,
+    last_activity_at: null,
+    created_at: at,
+    started_at: warm?.ready ? at : null,
+    ended_at: null,
+  }
+}
+
+const columns = sql.raw(
+  Object.keys(getTableColumns(sessions))
+    .filter(name => name !== 'change_seq')
+    .map(name => `"${name}"`)
+    .join(', '),
+)
+
+/** One statement, sent at once: either all of it is there, or nothing. */
+export async function writeRows(
+  tx: Tx,
+  rows: readonly SessionRow[],
+  made: ReadonlyMap<Asked, Made>,
+  eager: boolean,
+): Promise<void> {
+  const told = [...made].map(([{ ctx, actor, input }, { session }]) => ({
+    audit: auditRow(ctx, {
+      ...{ action: 'session.create', target: session.id, project: actor.project, detail: { template: input.template } },
+    }),
+    event: eventRow({ type: 'session.created', project: actor.project, session: session.id, data: { session } }),
+  }))
+  await tx
+    .execute(sql`
+    with made as (
+      insert into sessions (change_seq, ${columns})
+      select change_seq + ${eager ? sql`coalesce((select seq from clusters where clusters.id = cluster_id), 0)` : sql`0`}, ${columns}
+      from jsonb_populate_recordset(null::sessions, ${JSON.stringify(rows)}::jsonb)
+    ), recorded as (
+      insert into audit (id, project_id, actor_kind, actor, token_id, action, target, outcome, address, request_id, detail)
+      select id, project_id, actor_kind, actor, token_id, action, target, outcome, address, request_id, detail
+      from jsonb_populate_recordset(null::audit, ${JSON.stringify(told.map(({ audit }) => audit))}::jsonb)
+    )
+    insert into events (id, project_id, session_id, type, data) select id, project_id, session_id, type, data
+    from jsonb_populate_recordset(null::events, ${JSON.stringify(told.map(({ event }) => event))}::jsonb)`)
+    .execute()
+}
