@@ -1,6 +1,7 @@
 /** What stays when everything has ended: streams opened and cut in every phase, sessions made and deleted through a pool. */
-import postgres from 'postgres'
+import type postgres from 'postgres'
 import { WebSocket } from 'ws'
+import { connect } from '#db/connect.ts'
 import type { Figure } from './figures.ts'
 import type { Options } from './options.ts'
 import { openStage, type Stage } from './stage.ts'
@@ -14,7 +15,7 @@ interface State {
 
 export async function leakSuite({ scale, say }: Options): Promise<Figure[]> {
   const stage = await openStage({ places: 50 })
-  const database = postgres(stage.databaseUrl, { max: 2, onnotice: () => {} })
+  const database = connect(stage.databaseUrl, { max: 2, onnotice: () => {} })
   try {
     const streams = Math.round(10_000 * scale)
     await cutStreams(stage, 500)

@@ -1,7 +1,8 @@
 /** Requests a second beside an empty app, creates beside raw commits, what an idle stream and an idle link hold, and how it grows with rows. */
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
-import postgres from 'postgres'
+import type postgres from 'postgres'
 import { WebSocket } from 'ws'
+import { connect } from '#db/connect.ts'
 import { agentAudience } from '#protocol/agent-identity.ts'
 import { linkSubprotocol } from '#protocol/link-messages.ts'
 import { type Figure, interleaved, median, noiseOf } from './figures.ts'
@@ -27,7 +28,7 @@ export const growthSuite = (options: Options) => onStage((stage, database) => gr
 
 async function onStage(measure: (stage: Stage, database: postgres.Sql) => Promise<Figure[]>): Promise<Figure[]> {
   const stage = await openStage({ places: 100_000 })
-  const database = postgres(stage.databaseUrl, { max: 16, onnotice: () => {} })
+  const database = connect(stage.databaseUrl, { max: 16, onnotice: () => {} })
   try {
     return await measure(stage, database)
   } finally {

@@ -43,7 +43,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
   try {
     const database = await startEmbeddedPostgres({ dataDir: join(folder, 'postgres') })
     undo.push(() => database.stop())
-    const env = { DATABASE_URL: database.url, DATA_DIR: join(folder, 'api') }
+    const env = { DATABASE_URL: database.localUrl, DATA_DIR: join(folder, 'api') }
     const { part: api, ready } = await Part.begin<{ url: string; token: string }>('bench/parts/api.ts', [], env)
     undo.push(() => api.end())
     const { url, token } = ready
@@ -76,7 +76,7 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     const stream = (port = at.port, origin = url) =>
       openSocket(`${origin.replace('http', 'ws')}/v1/sessions/${session}/ports/${port}`, token)
     const ports = { targetPort: at.port, greeterPort: at.greeter }
-    return { url, token, databaseUrl: database.url, api, agent, target, ...ports, session, call, stream, close }
+    return { url, token, databaseUrl: database.localUrl, api, agent, target, ...ports, session, call, stream, close }
   } catch (error) {
     await close()
     throw error

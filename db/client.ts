@@ -1,6 +1,7 @@
 /** Opens Postgres. Node and Workers use the same client; only the pool size differs (Workers: one client a request). */
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
-import postgres from 'postgres'
+import type postgres from 'postgres'
+import { connect } from './connect.ts'
 import { prepared } from './prepared.ts'
 import * as schema from './schema.ts'
 
@@ -27,7 +28,7 @@ export interface DatabaseOptions {
 
 /** `max`: connections; `fetch_types: false` saves a round trip on each connection (we have no array parameters of custom types). */
 export function openDatabase(url: string, options: DatabaseOptions): OpenDatabase {
-  const client = postgres(url, {
+  const client = connect(url, {
     max: options.max,
     fetch_types: false,
     connect_timeout: 10,

@@ -15,7 +15,7 @@ await runProgram(async (say, signal, ending) => {
     ensureWebAssets({ root: config.root, say, signal }),
   ])
   ending.add(() => database.stop())
-  const api = apiPart({ config, say, databaseUrl: database.url, port: () => config.port, restart: false })
+  const api = apiPart({ config, say, databaseUrl: database.localUrl, port: () => config.port, restart: false })
   ending.add(() => api.stop(3000))
   const { url } = await api.ready
   say(`API ${url}`)

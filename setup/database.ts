@@ -5,6 +5,8 @@ import { type SetupConfig, Told } from './config.ts'
 
 export interface Database {
   url: string
+  /** The same, the nearest way from this machine. */
+  localUrl: string
   /** Resolves when it is lost for good; why has been said. */
   lost: Promise<void>
   stop(): Promise<void>
@@ -15,17 +17,19 @@ export async function openDatabaseServer(
   say: (line: string) => void,
   signal: AbortSignal,
 ): Promise<Database> {
-  if (config.databaseUrl) return { url: config.databaseUrl, lost: new Promise(() => {}), stop: async () => {} }
+  if (config.databaseUrl)
+    return { url: config.databaseUrl, localUrl: config.databaseUrl, lost: new Promise(() => {}), stop: async () => {} }
   const dataDir = join(config.dataDir, 'postgres')
   const launch = () => startEmbeddedPostgres({ dataDir, signal, log: () => say('Made the database') })
   let server: EmbeddedPostgres = await launch().catch(error => {
     throw signal.aborted ? error : new Told(`The database does not start: ${error.message}`)
   })
-  const { url } = server
+  const { url, localUrl } = server
   let stopping = false
   const lost = watch()
   return {
     url,
+    localUrl,
     lost,
     async stop() {
       stopping = true
@@ -44,7 +48,7 @@ export async function openDatabaseServer(
         return say(`The database does not start: ${(error as Error).message}`)
       }
       // The others know it by its address.
-      if (stopping || server.url !== url) return server.stop()
+      if (stopping || server.localUrl !== localUrl) return server.stop()
     }
   }
 }

@@ -35,7 +35,7 @@ async function start(config: SetupConfig, say: (line: string) => void, signal: A
   ending.add(() => database.stop())
 
   let { port } = config
-  const api = apiPart({ config, say, databaseUrl: database.url, port: () => port, restart: true })
+  const api = apiPart({ config, say, databaseUrl: database.localUrl, port: () => port, restart: true })
   ending.add(() => api.stop(graceMs.api))
   const { url: answered } = await api.ready
   const url = reachable(answered ?? `http://${config.host}:${port}`)

@@ -49,7 +49,9 @@ describe('login', () => {
     expect((await api.call('GET', '/v1/me', { headers: { cookie: value } })).body.user).toBe('ann')
     const dump = await api.db.execute(sql`select json_agg(w)::text as everything from web_sessions w`)
     expect(String(dump[0]!.everything)).not.toContain(value.slice('porthole=vnc-se-'.length))
-    expect((await api.db.select().from(audit).where(eq(audit.action, 'auth.login'))).at(-1)).toMatchObject({ token_id: ann.id })
+    expect((await api.db.select().from(audit).where(eq(audit.action, 'auth.login')).orderBy(audit.seq)).at(-1)).toMatchObject({
+      token_id: ann.id,
+    })
   })
 
   it.each([

@@ -121,7 +121,7 @@ async function assemble(
 async function embedded(dataDir: string, log: Log, undo: (() => Promise<void>)[]): Promise<string> {
   const server = await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres'), log: line => log.info('postgres', { line }) })
   undo.push(() => server.stop())
-  return server.url
+  return server.localUrl
 }
 
 /** The peers' door and the dashboard's files stand before the app. */

@@ -133,7 +133,9 @@ describe('projects', () => {
     expect((await api.call('GET', '/v1/me', { token: ann })).status).toBe(401)
     expect(await api.db.select().from(sessions).where(eq(sessions.project_id, ann.project))).toEqual([])
     expect(await api.db.select().from(tokens).where(eq(tokens.project_id, ann.project))).toEqual([])
-    expect((await api.db.select().from(audit).where(eq(audit.target, ann.project))).at(-1)?.action).toBe('project.delete')
+    expect((await api.db.select().from(audit).where(eq(audit.target, ann.project)).orderBy(audit.seq)).at(-1)?.action).toBe(
+      'project.delete',
+    )
     expect((await api.call('DELETE', `/v1/projects/${api.admin.project}?force=true`, { token: api.admin })).status).toBe(409)
   })
 })

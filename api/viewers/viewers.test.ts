@@ -161,7 +161,7 @@ describe('control', () => {
 
   it('each change is in the audit and in the session', async () => {
     await control({ mode: 'single' })
-    const rows = await api.db.select().from(audit).where(eq(audit.action, 'session.control'))
+    const rows = await api.db.select().from(audit).where(eq(audit.action, 'session.control')).orderBy(audit.seq)
     expect(rows.at(-1)).toMatchObject({ target: id, detail: { mode: 'single', viewer: null } })
     expect((await api.call('GET', `/v1/sessions/${id}`, { token: ann })).body.control).toEqual({ mode: 'single', viewer: null })
   })

@@ -7,8 +7,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import postgres from 'postgres'
+import type postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { connect } from '../connect.ts'
 import { type Identity, identitiesFor } from './identity.ts'
 import { DataDirInUse, type EmbeddedPostgres, startEmbeddedPostgres } from './postgres.ts'
 
@@ -18,7 +19,7 @@ const postmaster = (dir: string) => Number(readFileSync(join(dir, 'cluster/postm
 const gone = (pid: number) => vi.waitFor(() => expect(alive(pid)).toBe(false), { timeout: 30_000, interval: 20 })
 
 async function query<T>(url: string, ask: (sql: postgres.Sql) => Promise<T>): Promise<T> {
-  const sql = postgres(url, { max: 1 })
+  const sql = connect(url, { max: 1 })
   try {
     return await ask(sql)
   } finally {
@@ -70,12 +71,24 @@ describe('embedded PostgreSQL', { timeout: 60_000 }, () => {
       synchronous_commit: 'on',
       full_page_writes: 'on',
       listen_addresses: '127.0.0.1',
-      unix_socket_directories: '',
+      unix_socket_directories: `"${join(dataDir, 'cluster')}"`,
     })
     expect(Number(new URL(url).port)).toBeLessThan(32_768)
     const wrong = new URL(url)
     wrong.password = 'guess'
     await expect(query(wrong.href, sql => sql`select 1`)).rejects.toThrow(/password authentication failed/)
+  })
+
+  it('is there on a socket too, with the same password; a folder too deep for one has only the port', async () => {
+    const { localUrl, stop } = await start()
+    const [seen] = await query(localUrl, sql => sql`select inet_client_addr() as address, current_database() as database`)
+    expect(seen).toEqual({ address: null, database: 'porthole' })
+    await expect(query(localUrl.replace(/:[^:@]+@/, ':guess@'), sql => sql`select 1`)).rejects.toThrow(/password/)
+    await stop()
+    const deep = await startEmbeddedPostgres({ dataDir: join(home, 'deep'.repeat(30)), durable: false })
+    running.push(deep)
+    expect(deep.localUrl).toBe(deep.url)
+    expect(await query(deep.localUrl, sql => sql`select 1`)).toHaveLength(1)
   })
 
   it('is the same database at the same address after a restart', async () => {

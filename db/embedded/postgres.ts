@@ -1,6 +1,6 @@
 /**
- * A real PostgreSQL server of our own, in a folder: for `npm start`, development and tests. It listens on 127.0.0.1 only, with a
- * random password, and lives exactly as long as the process that started it.
+ * A real PostgreSQL server of our own, in a folder: for `npm start`, development and tests. It listens on 127.0.0.1 only, and
+ * on a Unix socket in its folder, with a random password, and lives exactly as long as the process that started it.
  */
 import { closeSync, fstatSync, mkdirSync, openSync, realpathSync, renameSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
@@ -29,6 +29,8 @@ export interface EmbeddedOptions {
 
 export interface EmbeddedPostgres {
   url: string
+  /** The same over its Unix socket, for this machine's own programs that come through `connect`; `url` where there can be none. */
+  localUrl: string
   /** How it got around running as root; for the log. */
   way: Identity['way']
   /** Resolves when the server has ended, asked or not. */
@@ -54,7 +56,15 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
       throw new Error(
         `${dir} holds a database, but its password in access.json is gone: move the folder away, or bring the file back`,
       )
-    const { server, port } = await startServer({ ...access, dir, cluster, identity, program: binaries.postgres, durable, signal })
+    const { server, port, socket } = await startServer({
+      ...access,
+      dir,
+      cluster,
+      identity,
+      program: binaries.postgres,
+      durable,
+      signal,
+    })
     if (port !== access.port) await writeAccess(dir, { ...access, port })
     server.ended.then(() => hold.release())
     const stop = async () => {
@@ -68,7 +78,8 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
       await stop()
       throw error
     }
-    return { url, way: identity.way, ended: server.ended, stop }
+    const localUrl = socket ? `${url}?host=${encodeURIComponent(cluster)}` : url
+    return { url, localUrl, way: identity.way, ended: server.ended, stop }
   } catch (error) {
     hold.release()
     throw error
@@ -84,16 +95,22 @@ interface Launch extends Access {
   signal?: AbortSignal
 }
 
-async function startServer(launch: Launch): Promise<{ server: Guarded; port: number }> {
-  let port = launch.port
+/** Bytes, with its end; the least of the systems we know (Linux: 108). */
+const longestSocketPath = 104
+
+async function startServer(launch: Launch): Promise<{ server: Guarded; port: number; socket: boolean }> {
+  let { port } = launch
+  let socket = Buffer.byteLength(`${launch.cluster}/.s.PGSQL.65535`) < longestSocketPath
   for (let attempt = 1; ; attempt++) {
     const fd = openLog(launch.dir)
     const from = fstatSync(fd).size
-    const server = guard(launch.identity.prefix, [launch.program, ...settings(launch, port)], launch.cluster, fd)
+    const server = guard(launch.identity.prefix, [launch.program, ...settings(launch, port, socket)], launch.cluster, fd)
     closeSync(fd)
-    if (await becomesReady(server, launch.cluster, launch.signal)) return { server, port }
+    if (await becomesReady(server, launch.cluster, launch.signal)) return { server, port, socket }
     const said = (await readFile(join(launch.dir, 'postgres.log'), 'utf8')).slice(from)
-    if (attempt < 5 && /could not create any TCP\/IP sockets/.test(said)) port = newPort()
+    // Not every file system has sockets.
+    if (attempt < 5 && socket && /could not create any Unix-domain sockets/.test(said)) socket = false
+    else if (attempt < 5 && /could not create any TCP\/IP sockets/.test(said)) port = newPort()
     // Backends of a server that was killed outright need a moment to notice.
     else if (attempt < 5 && /shared memory block .* is still in use/.test(said))
       await delay(200, undefined, { signal: launch.signal })
@@ -101,11 +118,11 @@ async function startServer(launch: Launch): Promise<{ server: Guarded; port: num
   }
 }
 
-function settings({ cluster, durable }: Launch, port: number): string[] {
+function settings({ cluster, durable }: Launch, port: number, socket: boolean): string[] {
   const values = {
     listen_addresses: '127.0.0.1',
     port,
-    unix_socket_directories: '',
+    unix_socket_directories: socket ? `"${cluster}"` : '',
     fsync: durable ? 'on' : 'off',
     full_page_writes: durable ? 'on' : 'off',
     synchronous_commit: durable ? 'on' : 'off',
