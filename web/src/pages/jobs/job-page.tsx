@@ -92,12 +92,12 @@ function OpenJob({ job, me }: { job: JobWithAttempts; me: Me }) {
         </div>
         {allows(me, 'exec') && mayStepInside(job) && <JobShell job={job} />}
         {mayWrite && can.includes('cancel') && (
-          <Button size="small" icon="stop" onClick={() => actions.ask('cancel', job)}>
+          <Button size="small" icon="stop" className="in-menu" onClick={() => actions.ask('cancel', job)}>
             Cancel
           </Button>
         )}
         {mayWrite && can.includes('retry') && (
-          <Button size="small" icon="restart" className="job-again" onClick={() => actions.ask('retry', job)}>
+          <Button size="small" icon="restart" className="in-menu" onClick={() => actions.ask('retry', job)}>
             Run it again
           </Button>
         )}

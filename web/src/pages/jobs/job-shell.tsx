@@ -38,8 +38,8 @@ export function JobShell({ job }: { job: Job }) {
   }
   return (
     <>
-      <Button size="small" icon="terminal" busy={busy} onClick={() => void press()}>
-        Terminal
+      <Button size="small" icon="terminal" className="job-shell" busy={busy} onClick={() => void press()}>
+        <span>Terminal</span>
       </Button>
       {asking && <WhichPod onEnter={enter} onClose={() => setAsking(false)} />}
     </>
