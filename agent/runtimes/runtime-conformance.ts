@@ -166,6 +166,11 @@ export function exerciseRuntime(name: string, makeRuntime: () => Promise<Runtime
         expect(message).toContain('port 9')
       })
 
+      test('has no log of a container that it has not', async () => {
+        const options = { follow: false, container: 'nowhere', signal: signal() }
+        expect((await refused(bytesOf(runtime.logs(session, options)))).status).toBe(404)
+      })
+
       test('shows its log, the last lines of it, and follows it until told to stop', async () => {
         const all = String(await bytesOf(runtime.logs(session, { follow: false, signal: signal() })))
         expect(all.split('\n').length).toBeGreaterThan(1)

@@ -221,6 +221,9 @@ export class KubernetesRuntime implements Runtime {
         if (kept) yield lastLines(kept, options.tailLines)
         return
       }
+      const names = (pod.spec?.containers ?? []).map(({ name }) => name)
+      if (options.container !== undefined && !names.includes(options.container))
+        throw new DialError(404, 'not_found', `the session has no container ${options.container}, only ${names.join(', ')}`)
       try {
         yield* podLog(this.client, pod, { ...options, signal })
         return

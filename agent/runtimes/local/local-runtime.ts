@@ -148,8 +148,9 @@ class LocalRuntime implements Runtime {
     return await hostShell(this.running(session), order, signal)
   }
 
-  logs(session: string, options: LogOptions): AsyncIterable<Uint8Array> {
-    return this.logOf(session).read(options)
+  async *logs(session: string, options: LogOptions): AsyncIterable<Uint8Array> {
+    if (options.container !== undefined) throw new DialError(404, 'not_found', 'a session of this machine has no containers')
+    yield* this.logOf(session).read(options)
   }
 
   close(): Promise<void> {
