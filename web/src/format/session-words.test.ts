@@ -35,6 +35,7 @@ describe('reasonOf', () => {
   })
   test('prefers the words of the server, without escapes', () => {
     expect(reasonOf(session({ status: 'failed', status_reason: 'OOM \x1b[31mkilled' }))).toBe('OOM killed')
+    expect(reasonOf(session({ status: 'expired', status_reason: 'nobody used it for 30 s' }))).toBe('Nobody used it for 30 s')
   })
   test('a reason that only repeats a status is none', () => {
     expect(reasonOf(session({ status: 'stopped', status_reason: 'stopped', termination_reason: 'requested' }))).toBe(

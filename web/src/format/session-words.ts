@@ -118,7 +118,8 @@ export function reasonOf(session: Session): string {
   }
   const word = wordFor(session.status)
   const given = givenReason(session)
-  if (given) return given
+  // It stands alone here; the server writes it to follow other words.
+  if (given) return given.charAt(0).toUpperCase() + given.slice(1)
   if (!word.live && session.termination_reason) return endings[session.termination_reason] ?? word.fallback
   return word.fallback
 }

@@ -31,6 +31,8 @@ test('it keeps fewer when nobody has asked for a while', () => {
   expect(targetOf(pool({ last_asked_at: at(-1800) }), now)).toBe(1)
   expect(targetOf(pool({ last_asked_at: null }), now)).toBe(1)
   expect(targetOf(pool({ last_asked_at: null, created_at: at(-5) }), now)).toBe(3)
+  // One begins though nobody asked: the sessions that run keep it up.
+  expect(targetOf(pool({ last_asked_at: at(-1800), ready: 1, starting: 1 }), now)).toBe(2)
 })
 
 test.each([

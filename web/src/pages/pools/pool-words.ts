@@ -4,10 +4,11 @@ import { amountOf } from '../../format/quantity.ts'
 import type { Tone } from '../../format/session-words.ts'
 import { duration } from '../../format/time.ts'
 
-/** How many it keeps now: fewer when nobody has asked for a while. */
+/** How many it keeps now: fewer when nobody has asked for a while, unless it still fills (its template is being used). */
 export function targetOf(pool: Pool, now: number): number {
   const asked = Date.parse(pool.last_asked_at ?? pool.created_at)
-  return now - asked >= pool.idle_after_seconds * 1000 ? pool.idle_size : pool.size
+  const kept = now - asked >= pool.idle_after_seconds * 1000 ? pool.idle_size : pool.size
+  return pool.starting > 0 ? Math.max(kept, Math.min(pool.size, pool.ready + pool.starting)) : kept
 }
 
 export function poolState(pool: Pool, now: number): { word: string; tone: Tone; moving: boolean } {
