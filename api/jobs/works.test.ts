@@ -85,6 +85,7 @@ describe('a deploy and a build', () => {
     [{ type: 'build', git: { url: 'https://g.example/a' }, dockerfile: '../../etc/passwd' }, '/dockerfile'],
     [{ type: 'build', git: { url: 'https://g.example/a' }, image: 'registry.example.com/app:tag' }, '/image'],
     [{ type: 'build', git: { url: 'https://g.example/a' }, tags: ['a b'] }, '/tags/0'],
+    [{ type: 'build', git: { url: 'https://g.example/a' }, push: true }, '/image'],
     [{ type: 'build', git: { url: 'https://g.example/a', secret: 'nowhere' } }, '/git/secret'],
     [{ type: 'build', git: { url: 'https://g.example/a' }, build_args: { 'A-B': 'x' } }, '/build_args/A-B'],
   ])('%j is refused with a pointer', async (body, pointer) => {

@@ -37,7 +37,9 @@ export const SystemFigures = z
   .openapi('SystemFigures')
 export type SystemFigures = z.infer<typeof SystemFigures>
 
-const figure = z.object({ used: z.number().nullable(), capacity: z.number().nullable() })
+const figure = z
+  .object({ used: z.number().nullable(), capacity: z.number().nullable() })
+  .openapi({ description: '`used`: of the whole machine, every 15 s; null where the agent cannot tell (Kubernetes).' })
 
 export const ClusterFigures = z
   .object({

@@ -3,6 +3,7 @@ import { z } from '@hono/zod-openapi'
 import { gitRefFault, gitUrlFault, insideFault, knownGitSchemes } from '#protocol/git-source.ts'
 import type { ResourceAmounts } from '#protocol/session-spec.ts'
 import type { BuildSpec } from '#protocol/works-spec.ts'
+import { invalid } from '../../problem.ts'
 
 const checked = (max: number, fault: (text: string) => string | null) =>
   z
@@ -80,6 +81,7 @@ export type BuildInput = { type: 'build' } & { [K in keyof typeof BuildFields]: 
 
 export function buildSpec(input: Partial<BuildInput>, limits: ResourceAmounts): BuildSpec {
   const image = input.image ?? null
+  if (image === null && input.push) throw invalid('/image', 'Say where to push it.')
   return {
     type: 'build',
     action: input.dry_run ? 'inspect' : 'build',
