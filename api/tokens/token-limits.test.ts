@@ -106,7 +106,7 @@ describe('a token bound to clusters', () => {
     )
     expect(new Set(made.map(answer => answer.body.cluster))).toEqual(new Set([here.id]))
     const asked = await api.call('POST', '/v1/sessions', { token, body: { template: 'chromium', cluster: there.id } })
-    expect(asked.status).toBe(409)
+    expect(asked.status).toBe(422)
   })
 })
 
