@@ -310,9 +310,12 @@ it('any VNC viewer: `porthole forward` carries a local port to the screen', asyn
 
 it('a folder that is sent is built', ({ skip }) => buildsWhatIsSent(porthole, skip), 300_000)
 
+/** Recorded, so none that was warm: one that dies in the moment after it was taken is made anew, not ended. */
+const startedCold = { recording: true }
+
 describe('things break', () => {
   it('a killed browser becomes failed with a reason', async () => {
-    const session = await porthole.session()
+    const session = await porthole.session(startedCold)
     // Every browser's main process: a warm one may run beside the session's.
     const browsers = porthole.processes(/chromium.*--user-data-dir/).filter(pid => !/--type=/.test(safeCommand(pid)))
     expect(browsers.length).toBeGreaterThan(0)
@@ -384,7 +387,7 @@ describe('things break', () => {
   }, 120_000)
 
   it('kill -9 of the agent: nothing is orphaned, the session ends honestly, the cluster comes back', async () => {
-    const session = await porthole.session()
+    const session = await porthole.session(startedCold)
     const sandboxes = porthole.processes(/bwrap|Xvnc|chromium\/chromium/)
     const [agent] = porthole.processes(/agent\/main\.ts/)
     process.kill(agent!, 'SIGKILL')

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect } from 'vitest'
+import { expect, vi } from 'vitest'
 
 export interface LeftProcess {
   pid: number
@@ -30,7 +30,7 @@ export function processesOf(folder: string): LeftProcess[] {
 /** Waits until none is left: a process that is just ending still has its number for a moment. */
 export function expectNoneLeft(folder: string, of = /(?:)/): Promise<void> {
   const left = () => processesOf(folder).filter(({ command }) => of.test(command))
-  return expect.poll(left, { timeout: 30_000, interval: 20 }).toEqual([])
+  return vi.waitFor(() => expect(left()).toEqual([]), { timeout: 30_000, interval: 20 })
 }
 
 /** Folders for sockets that an agent of this pid made: others' come and go meanwhile. */
