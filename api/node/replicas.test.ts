@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import type { WebSocket } from 'ws'
-import { clusters, grants, sessions } from '#db/schema.ts'
+import { clusters, sessions } from '#db/schema.ts'
 import type { Open } from '#protocol/link-messages.ts'
 import { dialData, echo, type FakeAgent } from '../testing/fake-agent.ts'
 import { type NodeApi, nodeApi } from '../testing/node-api.ts'
@@ -65,11 +65,15 @@ it('refusals, cancels and forced ends find their way to the other replica', asyn
   leaving.ws.terminate()
   expect(await link.next('close')).toMatchObject({ stream })
 
-  link.serve(open => void echo(open))
+  const opened = new Promise<Open>(resolve =>
+    link.serve(open => {
+      void echo(open)
+      resolve(open)
+    }),
+  )
   const held = at(b, `/v1/sessions/${session}/vnc`)
   await held.open
-  const [grant] = (await a.db.select().from(grants).where(eq(grants.session_id, session))).filter(row => row.closed_at === null)
-  await a.tunnel.end([grant!.id], 'revoked')
+  await a.tunnel.end([(await opened).stream], 'revoked')
   expect(await held.closed).toEqual({ code: 4403, reason: 'revoked' })
   link.ws.terminate()
   await vi.waitFor(() => expect(a.tunnel.links.size).toBe(0), { timeout: 30_000 })
