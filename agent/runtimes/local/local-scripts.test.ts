@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Browser, chromium } from 'playwright-core'
 import { PNG } from 'pngjs'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type Instance, instanceName, type Runtime } from '../runtime.ts'
 import { type DialBridge, openBridge } from '../testing/dial-bridge.ts'
 import { type LocalLab, localLab, localSpec } from '../testing/local-lab.ts'
@@ -273,7 +273,8 @@ describe('over time', { timeout: 90_000 }, () => {
     const bridge = await openBridge(runtime, 'ses_late')
     const browser = await chromium.connect(bridge.playwright)
     const [page] = browser.contexts()[0]!.pages()
-    await page!.goto(`${origin}/language`)
+    // The page about the address that failed may still be coming.
+    await vi.waitFor(() => page!.goto(`${origin}/language`), { timeout: 30_000 })
     expect(await page!.textContent('body')).toMatch(/^fr-FR,fr;/)
     expect(await page!.evaluate(() => Intl.DateTimeFormat().resolvedOptions().timeZone)).toBe('Asia/Tokyo')
     await browser.close()
