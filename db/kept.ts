@@ -1,13 +1,17 @@
 /**
- * Statements of the query builder, put together once instead of for each use: for a wide table that costs more than the asking. Values that change
- * are `sql.placeholder`s. What drizzle calls prepared belongs to one connection or transaction; everything about it but that is the same for all.
+ * Statements that are put together once instead of for each use: for a wide table that costs more than the asking. Values that change are
+ * `sql.placeholder`s. What drizzle calls prepared belongs to one connection or transaction; everything about it but that is the same for all.
  */
+import { is, Placeholder, type SQL, sql } from 'drizzle-orm'
+import { PgDialect } from 'drizzle-orm/pg-core'
+import type postgres from 'postgres'
 import type { Sql } from './client.ts'
 
 interface Statement {
   execute(values?: Record<string, unknown>): Promise<unknown>
 }
 
+/** Of the query builder. */
 export function kept<S extends Statement>(build: (db: Sql) => S): (db: Sql) => S {
   let first: S | null = null
   return db => {
@@ -16,9 +20,27 @@ export function kept<S extends Statement>(build: (db: Sql) => S): (db: Sql) => S
   }
 }
 
+/** Of a text. Called, it is sent at once: what is called first is done first where both go to one transaction. Rows are as Postgres says them. */
+export function keptSql<Row extends object>(text: SQL): (db: Sql, values?: Record<string, unknown>) => Promise<Row[]> {
+  const { sql: query, params } = new PgDialect().sqlToQuery(text)
+  const given = params.map(each => (is(each, Placeholder) ? (values: Record<string, unknown>) => values[each.name] : () => each))
+  return (db, values = {}) => {
+    const filled = given.map(of => of(values)) as postgres.ParameterOrJSON<never>[]
+    return clientOf(db).unsafe<Row[]>(query, filled).execute()
+  }
+}
+
+/**
+ * The rows of a select as one JSON list: several selects can so be one statement, which sees one moment. Times come as ISO 8601 text,
+ * numbers of every kind as numbers.
+ */
+export function rowsOf(select: SQL): SQL {
+  return sql`(select coalesce(json_agg(r), '[]') from (${select}) r)`
+}
+
 /** Where a handle sends its statements: the pool, or the connection of a transaction. drizzle has it, under a name it calls internal. */
-function clientOf(db: Sql): object {
-  const { client } = (db as unknown as { session: { client?: object } }).session
+function clientOf(db: Sql): Pick<postgres.Sql, 'unsafe'> {
+  const { client } = (db as unknown as { session: { client?: postgres.Sql } }).session
   if (!client) throw new Error('this handle has no client')
   return client
 }

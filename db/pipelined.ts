@@ -30,6 +30,9 @@ interface Connection {
 /** Of no queue of the pool: nobody else's statements come in between. */
 const parked = { remove: () => {} }
 
+/** Words of transactions need no preparing. */
+const asText = { simple: true }
+
 /** Sends the commit behind what the transaction has sent. It comes true only if all of that does; nothing more can be sent. */
 export function committing(tx: Tx): Promise<void> {
   const { client } = (tx as unknown as { session: { client: Partial<Handle> } }).session
@@ -47,7 +50,7 @@ export async function pipelined(client: postgres.Sql, work: Work): Promise<unkno
     while (ready && waiting.length > 0) ready = connection!.execute(waiting.shift()!)
   }
   const taken = Promise.withResolvers<void>()
-  const begun = client.unsafe('begin', [], { onexecute } as object).execute()
+  const begun = client.unsafe('begin', [], { simple: true, onexecute } as object).execute()
   function onexecute(given: Connection) {
     connection = given
     given.queue.remove(given)
@@ -76,7 +79,7 @@ export async function pipelined(client: postgres.Sql, work: Work): Promise<unkno
   }
   let failed: { error: unknown } | null = null
   const end = async (word: 'commit' | 'rollback') => {
-    const last = send(word)
+    const last = send(word, [], asText)
     over ??= new Error('this transaction has ended')
     const { command } = await last
     // Behind a statement that failed: what it said is the reason.
@@ -98,13 +101,13 @@ export async function pipelined(client: postgres.Sql, work: Work): Promise<unkno
       savepoint: inner => scope(inner, `s${savepoints++}`),
       commit: () => (name ? Promise.resolve() : (ended ??= end('commit'))),
     }
-    if (name) await send(`savepoint ${name}`)
+    if (name) await send(`savepoint ${name}`, [], asText)
     try {
       const result = await work(handle)
       if (failure) throw (failure as { error: unknown }).error
       return result
     } catch (error) {
-      if (name) await send(`rollback to ${name}`)
+      if (name) await send(`rollback to ${name}`, [], asText)
       throw error
     }
   }

@@ -14,13 +14,16 @@ export function prepared(client: postgres.Sql): postgres.Sql {
     if (known.size < mostStatements) known.add(query)
     return known.has(query)
   }
+  // Without parameters postgres.js would send a text to be parsed and planned anew, unless told.
+  const kept = (query: string, options: { simple?: boolean } = {}) =>
+    options.simple ? options : { simple: false, ...options, prepare: keeps(query) }
   const wrapped = new Proxy(client, {
     get(target, name) {
       const value: unknown = Reflect.get(target, name)
       if (typeof value !== 'function') return value
       if (name === 'unsafe')
-        return (query: string, parameters?: unknown[], options?: object) =>
-          value.call(target, query, parameters, { ...options, prepare: keeps(query) })
+        return (query: string, parameters?: unknown[], options?: { simple?: boolean }) =>
+          value.call(target, query, parameters, kept(query, options))
       if (name === 'begin') return (work: Work) => pipelined(wrapped, work)
       return value
     },
