@@ -10,7 +10,7 @@ import { isConnectionLoss } from '../app.ts'
 import type { Log } from '../platform.ts'
 import { ControlLink } from '../tunnel/link.ts'
 import type { LinkAgent, LinkDeps } from '../tunnel/link-port.ts'
-import { clusterState, clusterStates, linkStore, markSeen } from '../tunnel/link-store.ts'
+import { clusterStates, linkStore, markSeen } from '../tunnel/link-store.ts'
 import type { LinkVerbs } from '../tunnel/link-verbs.ts'
 import { linkSocket } from './sockets.ts'
 
@@ -32,6 +32,7 @@ export class Links {
   private readonly all = new Map<ControlLink, { dialled: string; heard: boolean }>()
   private readonly byCluster = new Map<string, ControlLink>()
   private readonly endings = new Set<Promise<void>>()
+  private readonly nudged = new Set<string>()
 
   constructor(env: LinksEnv) {
     this.env = env
@@ -72,8 +73,14 @@ export class Links {
     return this.byCluster.get(cluster)?.live ?? false
   }
 
+  /** Desired state may have changed. Nudges that come together, as those of creates that shared a transaction do, are one. */
   nudge(cluster: string): void {
-    this.byCluster.get(cluster)?.nudge()
+    if (this.nudged.size === 0)
+      setImmediate(() => {
+        for (const each of this.nudged) this.byCluster.get(each)?.nudge()
+        this.nudged.clear()
+      })
+    this.nudged.add(cluster)
   }
 
   /** False when this replica does not hold the cluster's link. */
@@ -92,12 +99,6 @@ export class Links {
 
   tick(): void {
     for (const link of this.all.keys()) link.tick()
-  }
-
-  /** After a nudge: the row may also say that this link is no longer welcome. */
-  async lookAt(cluster: string): Promise<void> {
-    const state = await clusterState(this.env.db, cluster)
-    this.byCluster.get(cluster)?.look(state ?? null)
   }
 
   /** Asks Postgres what changed: the truth behind every nudge. */

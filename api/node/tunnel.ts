@@ -57,10 +57,8 @@ export class NodeTunnel implements Tunnel {
   }
 
   async nudge(cluster: string): Promise<void> {
-    if (this.links.has(cluster)) {
-      this.links.nudge(cluster)
-      await this.links.lookAt(cluster)
-    } else await this.env.peers.notifyNudge(cluster)
+    if (this.links.has(cluster)) this.links.nudge(cluster)
+    else await this.env.peers.notifyNudge(cluster)
   }
 
   async acceptLink(request: Request, agent: LinkAgent): Promise<Response> {

@@ -2,15 +2,16 @@
  * What a cluster's agent should know. Every change of desired state takes the cluster's next `seq` in its own transaction
  * (`takeSeq` locks the cluster row), so a reader that has seen `seq` can have missed nothing below it.
  */
-import { and, asc, eq, gt, sql } from 'drizzle-orm'
+import { eq, sql } from 'drizzle-orm'
 import type { Db, Sql } from '#db/client.ts'
-import { kept } from '#db/kept.ts'
-import { clusters, sessions, volumes, warm_sessions } from '#db/schema.ts'
+import { keptSql, rowsOf } from '#db/kept.ts'
+import { clusters } from '#db/schema.ts'
 import type { DesiredJob } from '#protocol/job-spec.ts'
-import type { DesiredSession } from '#protocol/session-spec.ts'
+import type { DesiredSession, SessionSpec } from '#protocol/session-spec.ts'
 import type { ApiConfig } from '../config.ts'
-import { desiredPageBytes, jobsSince } from '../jobs/desired.ts'
-import { endedTerminals as terminalsEndedSince } from '../terminals/ended.ts'
+import { desiredJobs, desiredPageBytes, type JobJson, jobColumns } from '../jobs/desired.ts'
+import { endedLately } from '../terminals/ended.ts'
+import type { DesiredPage } from '../tunnel/link-port.ts'
 
 /** Locks the cluster row until the transaction ends and answers its next number. */
 export async function takeSeq(tx: Sql, cluster: string): Promise<number> {
@@ -23,45 +24,50 @@ export async function takeSeq(tx: Sql, cluster: string): Promise<number> {
   return row.seq
 }
 
-export interface DesiredPage {
-  items: DesiredSession[]
-  /** Volumes whose files should go; a page may repeat what one before it said. */
-  deletedVolumes: string[]
-  /** Terminals that should no longer run. */
-  endedTerminals?: string[]
-  jobs: DesiredJob[]
-  /** Everything up to here is in this page or the ones before. */
-  seq: number
-  complete: boolean
+/** Rows as their JSON says them; `spec` is left out where nothing is to run. */
+interface SessionJson {
+  id: string
+  generation: number
+  desired: DesiredSession['state']
+  spec: SessionSpec | null
+  ttl_ms: number | null
+  idle_timeout_seconds: number | null
+  touches: number
+  change_seq: number
+}
+type WarmJson = Pick<SessionJson, 'id' | 'desired' | 'spec' | 'change_seq'>
+
+interface PageRow {
+  agent_id: string | null
+  epoch: string
+  seq: string
+  sessions: SessionJson[]
+  warm: WarmJson[]
+  jobs: JobJson[]
+  volumes: { id: string }[]
+  terminals: { id: string }[]
 }
 
-const [ofCluster, after, atMost] = [sql.placeholder('cluster'), sql.placeholder('seq'), sql.placeholder('limit')]
-const seqOf = kept(db => db.select({ seq: clusters.seq }).from(clusters).where(eq(clusters.id, ofCluster)).prepare('seq_of'))
-const sessionsSince = kept(db =>
-  db
-    .select({ row: sessions, ttl_ms: sql<string | null>`extract(epoch from ${sessions.expires_at} - clock_timestamp()) * 1000` })
-    .from(sessions)
-    .where(and(eq(sessions.cluster_id, ofCluster), gt(sessions.change_seq, after)))
-    .orderBy(asc(sessions.change_seq))
-    .limit(atMost)
-    .prepare('sessions_since'),
-)
-const warmSince = kept(db =>
-  db
-    .select()
-    .from(warm_sessions)
-    .where(and(eq(warm_sessions.cluster_id, ofCluster), gt(warm_sessions.change_seq, after)))
-    .orderBy(asc(warm_sessions.change_seq))
-    .limit(atMost)
-    .prepare('warm_since'),
-)
-const volumesGoneSince = kept(db =>
-  db
-    .select({ id: volumes.id })
-    .from(volumes)
-    .where(and(eq(volumes.cluster_id, ofCluster), eq(volumes.desired, 'deleted'), gt(volumes.change_seq, after)))
-    .prepare('volumes_gone_since'),
-)
+/**
+ * What a cluster's numbers above `seq` say. That no change is above the cluster's own number is told to the planner, which otherwise
+ * guesses that a third of a table is new and plans each use anew.
+ */
+const news = sql`cluster_id = ${sql.placeholder('cluster')} and change_seq > ${sql.placeholder('seq')} and change_seq <= clusters.seq`
+const oldestFirst = sql`order by change_seq limit ${sql.placeholder('limit')}`
+const specUnlessDeleted = sql.raw(`case when desired <> 'deleted' then spec end as spec`)
+
+/** One statement sees one moment: the numbers fit the rows, and the row also says whose link still counts. */
+const pageSince = keptSql<PageRow>(sql`
+  select agent_id, epoch, seq,
+    ${rowsOf(sql`
+      select id, generation, desired, ${specUnlessDeleted}, idle_timeout_seconds, touches, change_seq,
+        extract(epoch from expires_at - clock_timestamp()) * 1000 as ttl_ms
+      from sessions where ${news} ${oldestFirst}`)} as sessions,
+    ${rowsOf(sql`select id, desired, ${specUnlessDeleted}, change_seq from warm_sessions where ${news} ${oldestFirst}`)} as warm,
+    ${rowsOf(sql`select ${jobColumns} from jobs where ${news} and desired <> 'released' ${oldestFirst}`)} as jobs,
+    ${rowsOf(sql`select id from volumes where ${news} and desired = 'deleted'`)} as volumes,
+    ${rowsOf(sql`select id from terminals where ${news} and ${endedLately}`)} as terminals
+  from clusters where id = ${sql.placeholder('cluster')}`)
 
 /**
  * Items changed after `seq` (0: all), oldest change first, at most `limit`. Several items never share a number of one cluster, so a page may
@@ -71,37 +77,24 @@ export async function desiredSince(
   db: Db,
   cluster: string,
   seq: number,
-  options: { limit: number; config: ApiConfig },
+  { limit, config }: { limit: number; config: ApiConfig },
 ): Promise<DesiredPage> {
-  return db.transaction(async tx => {
-    const since = { cluster, seq, limit: options.limit + 1 }
-    // Sent together: all of them see the same moment, for which the first one asks.
-    const [, [at], rows, warm, jobs, gone, endedTerminals] = await Promise.all([
-      tx.execute(sql`set transaction isolation level repeatable read read only`).execute(),
-      seqOf(tx).execute(since),
-      sessionsSince(tx).execute(since),
-      warmSince(tx).execute(since),
-      jobsSince(tx, options.config, cluster, seq, options.limit),
-      volumesGoneSince(tx).execute(since),
-      terminalsEndedSince(tx, cluster, seq),
-    ])
-    const items = [
-      ...rows.map(({ row, ttl_ms }) => ({
-        seq: row.change_seq,
-        item: desiredItem(row, ttl_ms === null ? null : Number(ttl_ms)),
-      })),
-      ...warm.map(row => ({ seq: row.change_seq, item: warmItem(row) })),
-    ]
-    const page = firstOf(items, jobs, options.limit)
-    return {
-      deletedVolumes: gone.map(volume => volume.id),
-      endedTerminals,
-      items: page.items,
-      jobs: page.jobs,
-      seq: page.complete ? (at?.seq ?? seq) : page.seq,
-      complete: page.complete,
-    }
-  })
+  const [row] = await pageSince(db, { cluster, seq, limit: limit + 1 })
+  if (!row) return { holder: null, items: [], deletedVolumes: [], jobs: [], seq, complete: true }
+  const items = [
+    ...row.sessions.map(each => ({ seq: each.change_seq, item: desiredItem(each) })),
+    ...row.warm.map(each => ({ seq: each.change_seq, item: warmItem(each) })),
+  ]
+  const page = firstOf(items, await desiredJobs(db, config, row.jobs), limit)
+  return {
+    holder: { agent: row.agent_id, epoch: Number(row.epoch) },
+    deletedVolumes: row.volumes.map(volume => volume.id),
+    endedTerminals: row.terminals.map(terminal => terminal.id),
+    items: page.items,
+    jobs: page.jobs,
+    seq: page.complete ? Number(row.seq) : page.seq,
+    complete: page.complete,
+  }
 }
 
 /** The oldest changes of both kinds that fit into one page, and how far it goes. */
@@ -126,21 +119,21 @@ function firstOf(items: { seq: number; item: DesiredSession }[], jobs: { seq: nu
   }
 }
 
-function desiredItem(row: typeof sessions.$inferSelect, ttlMs: number | null): DesiredSession {
+function desiredItem({ id, generation, desired, spec, ttl_ms, idle_timeout_seconds, touches }: SessionJson): DesiredSession {
   return {
     kind: 'session',
-    id: row.id,
-    generation: row.generation,
-    state: row.desired,
-    ...(row.desired === 'deleted' ? {} : { spec: row.spec }),
-    ttl_remaining_ms: ttlMs === null ? null : Math.round(ttlMs),
-    idle_timeout_ms: row.idle_timeout_seconds === null ? null : row.idle_timeout_seconds * 1000,
-    touches: row.touches,
+    id,
+    generation,
+    state: desired,
+    ...(spec === null ? {} : { spec }),
+    ttl_remaining_ms: ttl_ms === null ? null : Math.round(ttl_ms),
+    idle_timeout_ms: idle_timeout_seconds === null ? null : idle_timeout_seconds * 1000,
+    touches,
   }
 }
 
 /** Nobody's yet: no deadlines. Taking it counts as the first touch, so that idle time begins then. */
-function warmItem({ id, desired, spec }: typeof warm_sessions.$inferSelect): DesiredSession {
+function warmItem({ id, desired, spec }: WarmJson): DesiredSession {
   const without = { ttl_remaining_ms: null, idle_timeout_ms: null, touches: 0, warm: true }
-  return { kind: 'session', id, generation: 1, state: desired, ...(desired === 'deleted' ? {} : { spec }), ...without }
+  return { kind: 'session', id, generation: 1, state: desired, ...(spec === null ? {} : { spec }), ...without }
 }

@@ -42,9 +42,12 @@ beforeAll(async () => {
     [living],
   )
   await client`analyze sessions`
-  const logQuery = (query: string, params: unknown[]) => void asked.push({ query, params })
-  const { session } = api.db as unknown as { session: { logger: object; options: { logger?: object } } }
-  session.logger = session.options.logger = { logQuery }
+  const { client: asking } = (api.db as unknown as { session: { client: postgres.Sql } }).session
+  const { unsafe } = asking
+  asking.unsafe = (query, params, options) => {
+    asked.push({ query, params: params ?? [] })
+    return unsafe(query, params, options)
+  }
 }, 120_000)
 afterAll(async () => {
   await client.end()

@@ -57,7 +57,8 @@ export function surroundings(api: Pick<PlatformApi, 'url' | 'db' | 'admin'>): Pi
     async agent() {
       const cluster = newId('clu')
       const joinToken = mintSecret('join')
-      await db.insert(clusters).values({ id: cluster, name: cluster })
+      // The number that the sessions below have.
+      await db.insert(clusters).values({ id: cluster, name: cluster, seq: 1 })
       await db.insert(enrollments).values({
         hash: sha256(joinToken),
         cluster_id: cluster,

@@ -89,6 +89,7 @@ export class DesiredFeed {
     let seq = 0
     for (let complete = false; !complete && this.port.open(); ) {
       const page = await this.port.read(seq, pageSize)
+      if (!this.port.open()) return
       seq = page.seq
       complete = page.complete
       if (complete) this.unacked.push({ seq, at: this.port.now() })
@@ -102,6 +103,7 @@ export class DesiredFeed {
   private async sendChanges(): Promise<void> {
     while (this.unacked.length < maxUnacked && this.port.open()) {
       const page = await this.port.read(this.sentSeq, pageSize)
+      if (!this.port.open()) return
       this.sentSeq = page.seq
       const more = beside(page)
       if (page.items.length > 0 || Object.keys(more).length > 0) {

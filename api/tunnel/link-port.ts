@@ -33,18 +33,27 @@ export interface LinkStore {
 }
 
 /** The part of a cluster's row that a link polls. */
-export interface ClusterState {
+export interface ClusterState extends LinkHolder {
   cluster: string
-  agent: string | null
-  epoch: number
   seq: number
 }
 
+/** Whose link of the cluster counts. */
+export interface LinkHolder {
+  agent: string | null
+  epoch: number
+}
+
 export interface DesiredPage {
+  /** As of the same moment; null: the cluster is gone. */
+  holder: LinkHolder | null
   items: DesiredSession[]
+  /** Volumes whose files should go; a page may repeat what one before it said. */
   deletedVolumes: string[]
+  /** Terminals that should no longer run. */
   endedTerminals?: string[]
   jobs: DesiredJob[]
+  /** Everything up to here is in this page or the ones before. */
   seq: number
   complete: boolean
 }

@@ -2,7 +2,6 @@
 import { and, eq, sql } from 'drizzle-orm'
 import type { Db, Sql, Tx } from '#db/client.ts'
 import { clusters } from '#db/schema.ts'
-import { gathered } from '#db/together.ts'
 import { emitEvent } from '../events/emit.ts'
 import type { ClusterState, LinkStore } from './link-port.ts'
 
@@ -63,9 +62,6 @@ export async function clusterStates(db: Sql, ids: readonly string[]): Promise<Ma
     .where(sql`${clusters.id} in (select jsonb_array_elements_text(${JSON.stringify(ids)}::jsonb))`)
   return new Map(rows.map(row => [row.cluster, row]))
 }
-
-/** As `clusterStates`; nudges that meet ask together. */
-export const clusterState = gathered<ClusterState>((db, ids) => clusterStates(db, [...new Set(ids)]))
 
 /** Links that were heard of lately, in one statement; a superseded one moves nothing. */
 export async function markSeen(db: Db, replica: string, links: readonly { cluster: string; epoch: number }[]): Promise<void> {

@@ -3,7 +3,7 @@ import type { ApiMessage } from '#protocol/link-messages.ts'
 import type { DesiredSession } from '#protocol/session-spec.ts'
 import { capabilities } from '../testing/fake-agent.ts'
 import { ControlLink } from './link.ts'
-import type { ClusterState, DesiredPage, LinkDeps, LinkReport, LinkSocket, StreamMessage } from './link-port.ts'
+import type { ClusterState, DesiredPage, LinkDeps, LinkHolder, LinkReport, LinkSocket, StreamMessage } from './link-port.ts'
 
 const away = new Error('the database is away')
 
@@ -25,6 +25,8 @@ class World {
   failures: Error[] = []
   reportsApply = true
   row: ClusterState | null = null
+  /** What a page says of whose link counts. */
+  holder: LinkHolder | null = { agent: 'agt_1', epoch: 0 }
   /** While set, what is sent stays in our buffers. */
   stuck: (() => void)[] | null = null
   private take!: (text: string) => Promise<void>
@@ -65,6 +67,7 @@ class World {
           const complete = all.length <= limit
           const shown = all.slice(0, limit)
           return {
+            holder: this.holder,
             items: shown.map(([, item]) => item),
             deletedVolumes: [],
             jobs: [],
@@ -296,10 +299,16 @@ describe('desired state', () => {
     ['a newer epoch', { cluster: 'clu_1', agent: 'agt_1', epoch: 8, seq: 0 }, 4409],
     ['another agent', { cluster: 'clu_1', agent: 'agt_2', epoch: 7, seq: 0 }, 4403],
     ['no cluster', null, 4403],
-  ])('ends when the row tells of %s', async (_, row, code) => {
+  ])('ends when the row, or a page beside it, tells of %s', async (_, row, code) => {
     const world = await live()
     world.link.look(row)
     expect(world.closed?.code).toBe(code)
+    const other = await live()
+    other.holder = row
+    other.wants(1)
+    other.link.nudge()
+    await other.settle()
+    expect([other.closed?.code, other.sent]).toEqual([code, []])
   })
 })
 

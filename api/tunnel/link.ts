@@ -18,7 +18,7 @@ import {
   type Report,
 } from '#protocol/link-messages.ts'
 import { DesiredFeed, type FeedMemory } from './desired-feed.ts'
-import type { ClusterState, LinkAgent, LinkDeps, LinkSocket } from './link-port.ts'
+import type { ClusterState, DesiredPage, LinkAgent, LinkDeps, LinkHolder, LinkSocket } from './link-port.ts'
 
 /** A peer that takes nothing for this long is stalled, whatever it says. */
 const unsentLimit = 60_000
@@ -76,7 +76,7 @@ export class ControlLink {
     this.openedAt = this.heardAt = this.pingAt = this.movedAt = deps.now()
     const port = {
       now: () => deps.now(),
-      read: (seq: number, limit: number) => deps.desired(agent.cluster, seq, limit),
+      read: (seq: number, limit: number) => this.read(seq, limit),
       send: (message: ApiMessage) => this.send(message),
       open: () => this.live,
       failed: (error: unknown) => this.feedFailed(error),
@@ -123,17 +123,28 @@ export class ControlLink {
     this.socket.close(code, reason)
   }
 
-  /** Desired state may have changed. */
+  /** Desired state may have changed, or who may have it: one statement tells of both. */
   nudge(): void {
     if (this.live) void this.feed.pump()
   }
 
   /** What the cluster's row says; null: it is gone. */
   look(state: ClusterState | null): void {
+    this.judge(state)
+    if (state && state.seq > this.feed.sentSeq) this.nudge()
+  }
+
+  private async read(seq: number, limit: number): Promise<DesiredPage> {
+    const page = await this.deps.desired(this.agent.cluster, seq, limit)
+    this.judge(page.holder)
+    return page
+  }
+
+  /** Ends a link that is no longer welcome. */
+  private judge(holder: LinkHolder | null): void {
     if (!this.live) return
-    if (!state || state.agent !== this.agent.id) this.close('revoked')
-    else if (state.epoch > this.epoch) this.close('superseded')
-    else if (state.seq > this.feed.sentSeq) this.nudge()
+    if (!holder || holder.agent !== this.agent.id) this.close('revoked')
+    else if (holder.epoch > this.epoch) this.close('superseded')
   }
 
   /** Deadlines and pings; call it about once a second. */

@@ -118,12 +118,9 @@ export class ClusterObject extends DurableObject<Bindings> {
     this.held.get(ws)?.socket.gone(1006, 'connection lost')
   }
 
-  /** Desired state changed; also what else the cluster's row says is looked at. */
+  /** Desired state may have changed, or whose link counts. */
   async nudge(): Promise<void> {
-    const live = this.live
-    if (!live) return
-    live.link.nudge()
-    this.defer(this.look(live))
+    this.live?.link.nudge()
   }
 
   /** False: this cluster has no link. */
