@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { testDatabase } from '../tests/database.ts'
 import { type OpenDatabase, openDatabase, type Sql } from './client.ts'
 import { projects } from './schema.ts'
-import { gathered, textArray } from './together.ts'
+import { gathered, type Turns, textArray } from './together.ts'
 
 let open: OpenDatabase
 let drop: () => Promise<void>
@@ -76,4 +76,97 @@ test('a failure is told to those of its statement only', async () => {
   expect(first.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
   fails = false
   expect(await once(open.db, 'x')).toBe('x')
+})
+
+/** Turns and time in hand; statements are answered by hand too. */
+function byHand() {
+  let now = 0
+  const atEnd: (() => void)[] = []
+  let alarms: { at: number; go: () => void }[] = []
+  const turns: Turns = {
+    now: () => now,
+    soon: go => void atEnd.push(go),
+    later(go, ms) {
+      const alarm = { at: now + ms, go }
+      alarms.push(alarm)
+      return () => {
+        alarms = alarms.filter(each => each !== alarm)
+      }
+    },
+  }
+  const statements: { keys: readonly string[]; answer: () => void }[] = []
+  const read = gathered(async (_: Sql, keys) => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    statements.push({ keys, answer: resolve })
+    await promise
+    return new Map(keys.map(key => [key, `value of ${key}`]))
+  }, turns)
+  return {
+    statements,
+    alarms: () => alarms.length,
+    ask: (...keys: string[]) => Promise.all(keys.map(key => read(open.db, key))),
+    endTurn: () => {
+      for (const go of atEnd.splice(0)) go()
+    },
+    pass(ms: number) {
+      now += ms
+      const due = alarms.filter(({ at }) => at <= now)
+      alarms = alarms.filter(({ at }) => at > now)
+      for (const { go } of due) go()
+    },
+    sent: () => statements.map(({ keys }) => keys.join('')),
+  }
+}
+
+test('who comes in one turn goes together at its end, who comes meanwhile when that has been answered', async () => {
+  const hand = byHand()
+  const first = Promise.all([hand.ask('a'), hand.ask('b', 'a')])
+  expect(hand.sent()).toEqual([])
+  hand.endTurn()
+  expect(hand.sent()).toEqual(['ab'])
+  const second = hand.ask('c', 'd')
+  hand.endTurn()
+  expect(hand.sent()).toEqual(['ab'])
+  hand.statements[0]!.answer()
+  expect(await first).toEqual([['value of a'], ['value of b', 'value of a']])
+  expect(hand.sent()).toEqual(['ab', 'cd'])
+  hand.statements[1]!.answer()
+  expect(await second).toEqual(['value of c', 'value of d'])
+  expect(hand.alarms()).toBe(0)
+})
+
+test('a statement that stands still holds up nobody for longer than a few milliseconds', async () => {
+  const hand = byHand()
+  const stalled = hand.ask('a')
+  hand.endTurn()
+  const second = hand.ask('b')
+  hand.pass(4)
+  hand.endTurn()
+  expect(hand.sent()).toEqual(['a'])
+  const third = hand.ask('c')
+  hand.pass(1)
+  hand.endTurn()
+  expect(hand.sent()).toEqual(['a', 'bc'])
+  hand.statements[1]!.answer()
+  await Promise.all([second, third])
+  const fourth = hand.ask('d')
+  hand.endTurn()
+  expect(hand.sent()).toEqual(['a', 'bc', 'd'])
+  hand.statements[2]!.answer()
+  await fourth
+  hand.statements[0]!.answer()
+  expect(await stalled).toEqual(['value of a'])
+  expect(hand.alarms()).toBe(0)
+})
+
+test('more than one statement takes: the rest waits no longer for the first than anybody', async () => {
+  const hand = byHand()
+  const keys = Array.from({ length: 130 }, (_, n) => `${n}`)
+  const all = hand.ask(...keys)
+  hand.endTurn()
+  hand.pass(5)
+  hand.endTurn()
+  expect(hand.statements.map(each => each.keys.length)).toEqual([100, 30])
+  for (const { answer } of hand.statements) answer()
+  expect(await all).toEqual(keys.map(key => `value of ${key}`))
 })
