@@ -3,6 +3,7 @@
 interface PostgresFault {
   code: string
   constraint_name?: string
+  column_name?: string
 }
 
 export function postgresFault(error: unknown): PostgresFault | null {

@@ -18,6 +18,8 @@ export interface Candidate {
   capabilities: AgentCapabilities | null
   /** Sessions that hold a place there now. */
   sessions: number
+  /** Warm ones: they give way. Absent: unknown. */
+  warm?: number
   /** Somebody waits for it already: what room it has, or gets, is theirs first. */
   promised?: boolean
 }

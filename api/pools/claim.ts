@@ -3,7 +3,7 @@
  * find them again). Of racers, each gets others or none: locked ones are passed over.
  */
 import { sql } from 'drizzle-orm'
-import type { Db, Sql, Tx } from '#db/client.ts'
+import type { Db, Tx } from '#db/client.ts'
 import type { warm_sessions } from '#db/schema.ts'
 import { together } from '#db/together.ts'
 import { linkTiming } from '#protocol/link-messages.ts'
@@ -58,12 +58,7 @@ export async function claimWarm(tx: Tx, { project, spec, placement }: ClaimWish,
 }
 
 /** What warm ones there are, whoever may have them: most creates then know that they need not look. */
-export async function fitsThatAreWarm(db: Sql): Promise<Set<string>> {
-  const rows = await db.execute<{ fit: string }>(
-    sql`select distinct fit from warm_sessions where desired = 'running' and status in ('ready', 'starting')`,
-  )
-  return new Set(rows.map(({ fit }) => fit))
-}
+export const warmFits = sql`select distinct fit from warm_sessions where desired = 'running' and status in ('ready', 'starting')`
 
 /** For the hit rate, and so that a pool knows it is wanted. Beside the create, not in it: nobody waits for a counter. */
 export async function countAsked(db: Db, spec: SessionSpec, claimed: Claimed | null): Promise<void> {

@@ -2,8 +2,9 @@
  * Takes quota in the transaction that uses it. The project's row is locked first, then what lives is counted: there is no counter that
  * could drift, and of any number of racers only as many get through as there is room for. What ends stops counting by itself.
  */
-import { and, inArray, isNull, sql } from 'drizzle-orm'
+import { and, inArray, isNull, type SQL, sql } from 'drizzle-orm'
 import type { Sql, Tx } from '#db/client.ts'
+import { keptSql, rowsOf } from '#db/kept.ts'
 import { grants, type Quotas, type TokenLimits } from '#db/schema.ts'
 import { textArray } from '#db/together.ts'
 import { notFound, Problem } from '../problem.ts'
@@ -41,18 +42,22 @@ export async function takeQuota(tx: Tx, project: string, want: Partial<Usage>, w
   await room.take(want, who)
 }
 
-/**
- * Locks the project until the transaction ends. Sent together, done in the order of sending: what is counted is counted under the lock. Hence
- * `execute` on the lock: unasked, it would be sent only when it is waited for, after the count.
- */
+/** Locks the project until the transaction ends. */
 export async function lockRoom(tx: Tx, project: string): Promise<Room> {
-  const [[row], used] = await Promise.all([
-    tx.execute<{ quotas: Quotas }>(sql`select quotas from projects where id = ${project} for update`).execute(),
-    usageOf(tx, project),
-  ])
-  if (!row) throw notFound('project')
-  return new Room(tx, project, row.quotas, used)
+  const [quotas, used] = await Promise.all([lockProject(tx, project), usageRows(tx, { projects: textArray([project]) })])
+  return new Room(tx, project, quotas, sumOf(used))
 }
+
+/** Sent at once: what is sent behind it is read under the lock. */
+export async function lockProject(tx: Tx, project: string): Promise<Quotas> {
+  const [row] = await lockedProject(tx, { project })
+  if (!row) throw notFound('project')
+  return row.quotas
+}
+
+const lockedProject = keptSql<{ quotas: Quotas }>(
+  sql`select quotas from projects where id = ${sql.placeholder('project')} for update`,
+)
 
 /** What a locked project has left; several may take from it one after the other, in one transaction. */
 export class Room {
@@ -127,31 +132,43 @@ export async function usageOf(db: Sql, project: string): Promise<Usage> {
   return (await usageOfAll(db, [project])).get(project)!
 }
 
-/**
- * Also projects that use nothing are in the map. Jobs hold theirs while a cluster has them, waiting ones hold nothing; volumes hold their size
- * whether somebody uses them or not.
- */
-export async function usageOfAll(db: Sql, ids: readonly string[]): Promise<Map<string, Usage>> {
-  const usage = new Map<string, Usage>(
-    ids.map(id => [id, { sessions: 0, cpu_millis: 0, memory_bytes: 0, storage_bytes: 0, jobs: 0 }]),
-  )
-  if (ids.length === 0) return usage
-  const all = textArray(ids)
-  const rows = await db.execute<{ [K in 'project' | keyof Usage]: K extends 'project' ? string : number }>(sql`
+export type UsageRow = Usage & { project: string }
+
+/** Jobs hold theirs while a cluster has them, waiting ones hold nothing; volumes hold their size whether somebody uses them or not. */
+function usageOfEach(projects: SQL): SQL {
+  return sql`
     select project_id as project, count(*)::float8 as sessions, sum(cpu_millis)::float8 as cpu_millis,
       sum(memory_bytes)::float8 as memory_bytes, sum(storage_bytes)::float8 as storage_bytes, 0::float8 as jobs
-    from sessions where project_id = any(${all}::text[]) and status in (${holding}) group by project_id
+    from sessions where project_id = any(${projects}) and status in (${holding}) group by project_id
     union all
     select project_id, 0, sum(cpu_millis), sum(memory_bytes), 0, count(*)
-    from jobs where project_id = any(${all}::text[]) and status in ('queued', 'running') and cluster_id is not null group by project_id
+    from jobs where project_id = any(${projects}) and status in ('queued', 'running') and cluster_id is not null group by project_id
     union all
     select project_id, 0, 0, 0, coalesce(sum(size_bytes), 0), 0
-    from volumes where project_id = any(${all}::text[]) and desired = 'present' group by project_id`)
-  for (const { project, ...used } of rows) {
-    const sum = usage.get(project)!
+    from volumes where project_id = any(${projects}) and desired = 'present' group by project_id`
+}
+
+const usageRows = keptSql<UsageRow>(usageOfEach(sql`${sql.placeholder('projects')}::text[]`))
+
+/** As JSON, for a statement of several selects; nothing is counted for a project whose sessions are not limited. */
+export function usageWhereLimited(project: SQL): SQL {
+  const counted = sql.raw(limits.map(([, limit]) => `'${limit}'`).join(', '))
+  return sql`case when (select jsonb_strip_nulls(quotas) ?| array[${counted}] from projects where id = ${project})
+    then ${rowsOf(usageOfEach(sql`array[${project}]`))} else '[]' end`
+}
+
+/** Of one project's rows. */
+export function sumOf(rows: readonly UsageRow[]): Usage {
+  const sum: Usage = { sessions: 0, cpu_millis: 0, memory_bytes: 0, storage_bytes: 0, jobs: 0 }
+  for (const { project: _, ...used } of rows)
     for (const [what, amount] of Object.entries(used)) sum[what as keyof Usage] += amount
-  }
-  return usage
+  return sum
+}
+
+/** Also projects that use nothing are in the map. */
+export async function usageOfAll(db: Sql, ids: readonly string[]): Promise<Map<string, Usage>> {
+  const rows = ids.length === 0 ? [] : await usageRows(db, { projects: textArray(ids) })
+  return new Map(ids.map(id => [id, sumOf(rows.filter(({ project }) => project === id))]))
 }
 
 /** With the streams that are open; exchanges (files, logs, screenshots) are none. They change too often to be counted at every create. */

@@ -3,21 +3,19 @@
  * takes quota and finds its place, then all that came through are written by one statement with their audit and events. Who is refused has
  * taken nothing, so for everybody it is as if they had come one after the other. Locks: volume, project, clusters in their order.
  */
-import { sql } from 'drizzle-orm'
 import type { Tx } from '#db/client.ts'
 import { committing } from '#db/pipelined.ts'
 import type { Outcome } from '#db/together.ts'
 import { type Candidate, neverProblem, place } from '../clusters/placement.ts'
 import { newId } from '../ids.ts'
-import { fitsThatAreWarm } from '../pools/claim.ts'
 import { canComeWarm, fitOf } from '../pools/fit.ts'
 import { invalid, Problem } from '../problem.ts'
-import { lockRoom, type Room } from '../projects/quotas.ts'
-import { templatesFor } from '../templates/service.ts'
+import type { Room } from '../projects/quotas.ts'
 import { bindVolume, takeVolume } from '../volumes/service.ts'
 import { claimEach, type WarmHints } from './claims.ts'
-import { type Asked, type Draft, type Made, rowOf, writeRows } from './create-rows.ts'
-import { candidates, everyClusterFull, type Held, holdClusters, placementRequest, type Wish, wishesWaiting } from './place.ts'
+import { nameKey, readKnown } from './create-reads.ts'
+import { type Asked, type Draft, isRoomGone, type Made, rowOf, writeRows } from './create-rows.ts'
+import { everyClusterFull, holdClusters, placementRequest, takeNumbers, type Wish } from './place.ts'
 import { findSession, viewOf } from './read.ts'
 import { type BuiltSpec, buildSpec } from './spec.ts'
 import { type SessionRow, sessionView } from './view.ts'
@@ -26,8 +24,8 @@ import { type SessionRow, sessionView } from './view.ts'
 export class Moved extends Error {}
 
 /**
- * `eager`: written together with the clusters' locks, and warm ones claimed by `hints` together with the first reads, which saves round trips; where
- * there is no room then, or a hint was wrong, all look again.
+ * `eager`: warm ones are claimed by `hints` together with the first reads, and all is written and committed together with the clusters' locks, which
+ * saves round trips. Where there is no clear room then, or a hint was wrong, nothing has happened and all look again.
  */
 export async function createRound(
   tx: Tx,
@@ -39,19 +37,13 @@ export async function createRound(
   const wishes = asked.map(wishOf)
   const hinted = asked.map(({ actor, input }, n) => (eager ? hints.want(actor, input, wishes[n]!) : null))
   // Sent together, done in this order: all is read under the project's lock.
-  const [room, templates, known, waiting, living, warmFits, { now, queued }, early] = await Promise.all([
-    lockRoom(tx, project),
-    templatesFor(tx, project, [...new Set(asked.map(({ input }) => input.template))]),
-    candidates(tx, project),
-    wishesWaiting(tx, project, [...new Set(wishes.map(wish => JSON.stringify(wish)))]),
-    livingByName(tx, project, asked),
-    fitsThatAreWarm(tx),
-    clockAndQueue(tx),
+  const [{ room, templates, clusters, waiting, living, warmFits, now, queued }, early] = await Promise.all([
+    readKnown(tx, project, asked, wishes),
     claimEach(tx, project, hinted),
   ])
   const choose = ({ request, wish }: Pick<Draft, 'request' | 'wish'>) => {
     const promised = waiting.has(JSON.stringify(wish))
-    return place(promised ? known.map(each => ({ ...each, promised })) : known, request)
+    return place(promised ? clusters.map(each => ({ ...each, promised })) : clusters, request)
   }
   const drafts = await settled<Asked, Draft | { lives: string }>(asked, async (each, n) => {
     const { input, actor } = each
@@ -98,14 +90,15 @@ export async function createRound(
     if (!isWarm) draft.place = placeCold(draft)
   }
   const changes = changesOf(fresh)
-  // The next number of each; written eagerly, the numbers count from the cluster's own as it is by then.
-  const numbers = new Map([...changes].map(([id, { cold, warm }]) => [id, 1 - cold - warm]))
-  if (!eager) for (const { id, seq } of await hold()) numbers.set(id, seq)
+  // Where it is tight, who finds room is told only under the lock.
+  const atOnce = eager && [...changes].every(([id, { cold }]) => cold === 0 || isRoomy(clusters.find(each => each.id === id)!))
+  // The next number of each; written at once, the numbers count from the cluster's own as it is by then.
+  const numbers = atOnce ? new Map([...changes].map(([id, { cold, warm }]) => [id, 1 - cold - warm])) : await hold()
 
   function placeCold(draft: Draft): Draft['place'] {
     const choice = choose(draft)
     if ('cluster' in choice) {
-      const candidate = known.find(({ id }) => id === choice.cluster)!
+      const candidate = clusters.find(({ id }) => id === choice.cluster)!
       candidate.sessions++
       return { cold: choice.cluster }
     }
@@ -113,21 +106,16 @@ export async function createRound(
     return { queued: 'queue' in choice ? choice.queue : everyClusterFull }
   }
 
-  /** Locks the clusters that got something; who finds no room there any more waits, or all look again. */
-  async function hold(): Promise<Held[]> {
-    if (changes.size === 0) return []
-    const clusters = await holdClusters(tx, changes)
-    const held = new Map(clusters.map(each => [each.id, each]))
+  /** Locks the clusters that got something, and answers their next numbers; who finds no room there any more waits, or all look again. */
+  async function hold(): Promise<Map<string, number>> {
+    const held = new Map(changes.size === 0 ? [] : (await holdClusters(tx, changes)).map(each => [each.id, each]))
     for (const draft of fresh) {
-      if ('queued' in draft.place) continue
-      const here = held.get('warm' in draft.place ? draft.place.warm.cluster : draft.place.cold)
-      if ('cold' in draft.place && (!here || here.room-- <= 0)) {
-        if (eager) throw new Moved()
-        const candidate = known.find(each => 'cold' in draft.place && each.id === draft.place.cold)!
-        draft.place = queuedAt(draft, candidate)
-      }
+      if (!('cold' in draft.place)) continue
+      const { cold } = draft.place
+      const here = held.get(cold)
+      if (!here || here.room-- <= 0) draft.place = queuedAt(draft, clusters.find(({ id }) => id === cold)!)
     }
-    return clusters
+    return new Map([...held.values()].map(({ id, seq }) => [id, seq]))
   }
 
   function queuedAt(draft: Draft, full: Candidate): Draft['place'] {
@@ -153,16 +141,15 @@ export async function createRound(
     made.set(draft.asked, { session, fresh: { spec: draft.spec, warm: 'warm' in draft.place ? draft.place.warm : null } })
     if (draft.volume && row.cluster_id) await bindVolume(tx, draft.volume.id, row.cluster_id)
   }
-  // Nothing is looked at any more: no room, and no session that lives already.
-  const asIs =
-    eager && fresh.every(({ place }) => !('cold' in place)) && drafts.every(each => !('value' in each && 'lives' in each.value))
+  const lives = drafts.some(each => 'value' in each && 'lives' in each.value)
   // Sent together, done in this order; all are over before the transaction is.
   const done = await Promise.allSettled([
-    eager ? hold() : null,
-    rows.length > 0 ? writeRows(tx, rows, made, eager) : null,
-    asIs ? committing(tx) : null,
+    atOnce && changes.size > 0 ? takeNumbers(tx, changes) : null,
+    rows.length > 0 ? writeRows(tx, rows, made, atOnce ? changes : null) : null,
+    // Nothing is looked at any more.
+    lives ? null : committing(tx),
   ])
-  for (const each of done) if (each.status === 'rejected') throw each.reason
+  for (const each of done) if (each.status === 'rejected') throw isRoomGone(each.reason) ? new Moved() : each.reason
   return settled(asked, async ({ ctx }, n) => {
     const draft = drafts[n]!
     if ('error' in draft) throw draft.error
@@ -211,24 +198,8 @@ const takerOf = ({ actor }: Asked) => ({ user: actor.user, token: actor.token, l
 const takeShare = (room: Room, asked: Asked, built: BuiltSpec) => room.take({ sessions: 1, ...built.takes }, takerOf(asked))
 const giveShare = (room: Room, asked: Asked, built: BuiltSpec) => room.giveBack({ sessions: 1, ...built.takes }, takerOf(asked))
 
-async function clockAndQueue(tx: Tx): Promise<{ now: number; queued: number }> {
-  const [row] = await tx.execute<{ now: number; queued: number }>(sql`
-    select (extract(epoch from clock_timestamp()) * 1000)::float8 as now,
-      (select count(*)::int from sessions where status = 'queued' and desired = 'running') as queued`)
-  return row!
-}
-
-const nameKey = (user: string, name: string) => JSON.stringify([user, name])
-
-async function livingByName(tx: Tx, project: string, asked: readonly Asked[]): Promise<Map<string, string>> {
-  const names = asked.flatMap(({ actor, input }) => (input.name ? [{ user: actor.user, name: input.name }] : []))
-  if (names.length === 0) return new Map()
-  const rows = await tx.execute<{ id: string; user: string; name: string }>(sql`
-    select s.id, s.user_id as "user", s.name from jsonb_to_recordset(${JSON.stringify(names)}::jsonb) as w("user" text, name text)
-    join sessions s on s.project_id = ${project} and s.user_id = w."user" and s.name = w.name
-    where s.desired <> 'deleted' and s.status in ('queued', 'starting', 'running', 'stopping')`)
-  return new Map(rows.map(({ id, user, name }) => [nameKey(user, name), id]))
-}
+/** Enough for what it holds and what has been placed there, warm ones included: nobody has to give way. */
+const isRoomy = ({ sessions, warm = 0, capabilities }: Candidate) => sessions + warm <= (capabilities?.capacity.sessions ?? 0)
 
 function volumeSpec(volume: { id: string; size_bytes: number | null }) {
   return { id: volume.id, ...(volume.size_bytes === null ? {} : { size_bytes: volume.size_bytes }) }

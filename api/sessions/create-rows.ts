@@ -1,14 +1,16 @@
 /** What creates of one round become: their rows, with audit and events, in one statement. */
 import { getTableColumns, sql } from 'drizzle-orm'
 import type { Tx } from '#db/client.ts'
+import { keptSql } from '#db/kept.ts'
 import { sessions, type volumes } from '#db/schema.ts'
 import type { SessionSpec } from '#protocol/session-spec.ts'
 import { auditRow } from '../audit/record.ts'
 import type { PlacementRequest } from '../clusters/placement.ts'
 import type { Ctx, TokenActor } from '../context.ts'
+import { postgresFault } from '../database-faults.ts'
 import { eventRow } from '../events/emit.ts'
 import type { Claimed } from '../pools/claim.ts'
-import type { Wish } from './place.ts'
+import { hasRoom, type Wish } from './place.ts'
 import type { Session, SessionCreate } from './schema.ts'
 import type { BuiltSpec } from './spec.ts'
 import type { SessionRow } from './view.ts'
@@ -93,31 +95,50 @@ const columns = sql.raw(
     .join(', '),
 )
 
-/** One statement, sent at once: either all of it is there, or nothing. */
+const written = keptSql(sql`
+  with here as materialized (
+    select clusters.id, clusters.seq from jsonb_to_recordset(${sql.placeholder('takes')}::jsonb) as t(id text, cold int, warm int)
+    join clusters on clusters.id = t.id where t.cold = 0 or ${hasRoom(sql`t.cold + t.warm`)}
+  ), made as (
+    insert into sessions (change_seq, ${columns})
+    select case when cluster_id is null or not ${sql.placeholder('relative')}::boolean then change_seq
+      else change_seq + (select here.seq from here where here.id = cluster_id) end, ${columns}
+    from jsonb_populate_recordset(null::sessions, ${sql.placeholder('rows')}::jsonb)
+  ), recorded as (
+    insert into audit (id, project_id, actor_kind, actor, token_id, action, target, outcome, address, request_id, detail)
+    select id, project_id, actor_kind, actor, token_id, action, target, outcome, address, request_id, detail
+    from jsonb_populate_recordset(null::audit, ${sql.placeholder('audit')}::jsonb)
+  )
+  insert into events (id, project_id, session_id, type, data) select id, project_id, session_id, type, data
+  from jsonb_populate_recordset(null::events, ${sql.placeholder('events')}::jsonb)`)
+
+/**
+ * One statement, sent at once: either all of it is there, or nothing. `takes`: what clusters, locked by the statement before, get and must have room
+ * for; the rows' numbers count from their last ones. null: there is room, and the numbers are what they are.
+ */
 export async function writeRows(
   tx: Tx,
   rows: readonly SessionRow[],
   made: ReadonlyMap<Asked, Made>,
-  eager: boolean,
+  takes: ReadonlyMap<string, { cold: number; warm: number }> | null,
 ): Promise<void> {
-  const told = [...made].map(([{ ctx, actor, input }, { session }]) => ({
-    audit: auditRow(ctx, {
+  const audit = [...made].map(([{ ctx, actor, input }, { session }]) =>
+    auditRow(ctx, {
       ...{ action: 'session.create', target: session.id, project: actor.project, detail: { template: input.template } },
     }),
-    event: eventRow({ type: 'session.created', project: actor.project, session: session.id, data: { session } }),
-  }))
-  await tx
-    .execute(sql`
-    with made as (
-      insert into sessions (change_seq, ${columns})
-      select change_seq + ${eager ? sql`coalesce((select seq from clusters where clusters.id = cluster_id), 0)` : sql`0`}, ${columns}
-      from jsonb_populate_recordset(null::sessions, ${JSON.stringify(rows)}::jsonb)
-    ), recorded as (
-      insert into audit (id, project_id, actor_kind, actor, token_id, action, target, outcome, address, request_id, detail)
-      select id, project_id, actor_kind, actor, token_id, action, target, outcome, address, request_id, detail
-      from jsonb_populate_recordset(null::audit, ${JSON.stringify(told.map(({ audit }) => audit))}::jsonb)
-    )
-    insert into events (id, project_id, session_id, type, data) select id, project_id, session_id, type, data
-    from jsonb_populate_recordset(null::events, ${JSON.stringify(told.map(({ event }) => event))}::jsonb)`)
-    .execute()
+  )
+  const events = [...made].map(([{ actor }, { session }]) =>
+    eventRow({ type: 'session.created', project: actor.project, session: session.id, data: { session } }),
+  )
+  await written(tx, {
+    relative: takes !== null,
+    takes: JSON.stringify([...(takes ?? [])].map(([id, take]) => ({ id, ...take }))),
+    ...{ rows: JSON.stringify(rows), audit: JSON.stringify(audit), events: JSON.stringify(events) },
+  })
+}
+
+/** What `writeRows` throws where there is no room: then there is no number to take. */
+export function isRoomGone(error: unknown): boolean {
+  const fault = postgresFault(error)
+  return fault?.code === '23502' && fault.column_name === 'change_seq'
 }

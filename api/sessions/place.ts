@@ -2,9 +2,9 @@
  * Finds a cluster for a session and puts it there. The choice itself is pure (clusters/placement.ts); here it is made true under races: the
  * chosen cluster's row is locked (by taking its next numbers) and its room counted again before the session is written there.
  */
-import { and, asc, eq, isNull, or, sql } from 'drizzle-orm'
+import { and, eq, type SQL, sql } from 'drizzle-orm'
 import type { Sql, Tx } from '#db/client.ts'
-import { kept } from '#db/kept.ts'
+import { keptSql } from '#db/kept.ts'
 import { clusters, sessions, volumes } from '#db/schema.ts'
 import { textArray } from '#db/together.ts'
 import type { SessionSpec } from '#protocol/session-spec.ts'
@@ -23,36 +23,20 @@ const warmHere = sql<number>`(select count(*)::int from warm_sessions w where w.
 /** What was asked of placement, as the row keeps it. */
 export type Wish = { cluster?: string; selector?: Record<string, string>; only?: string[] }
 
-/** Those of the wishes (as JSON) for which others of the project wait already; a newcomer goes behind them. */
-export async function wishesWaiting(db: Sql, project: string, wishes: readonly string[]): Promise<Set<string>> {
-  const rows = await db.execute<{ wish: string }>(sql`
-    select wish from unnest(${textArray(wishes)}::text[]) wish where exists (select 1 from sessions q where q.status = 'queued'
-      and q.desired = 'running' and q.project_id = ${project} and q.placement = wish::jsonb)`)
-  return new Set(rows.map(({ wish }) => wish))
-}
-
-const candidatesOf = kept(db =>
-  db
-    .select({ cluster: clusters, online: clusterOnline, sessions: liveHere })
-    .from(clusters)
-    .where(or(isNull(clusters.project_id), eq(clusters.project_id, sql.placeholder('project'))))
-    .orderBy(asc(clusters.id))
-    .prepare('candidates'),
-)
+/** Those of the wishes (a JSON list of their JSON texts) for which others of the project wait already; a newcomer goes behind them. */
+export const wishesWaiting = (project: SQL, wishes: SQL) => sql`
+  select wish from jsonb_array_elements_text(${wishes}) wish where exists (select 1 from sessions q where q.status = 'queued'
+    and q.desired = 'running' and q.project_id = ${project} and q.placement = wish::jsonb)`
 
 /** Clusters that the project may use, with what they hold now. */
-export async function candidates(db: Sql, project: string): Promise<Candidate[]> {
-  const rows = await candidatesOf(db).execute({ project })
-  return rows.map(({ cluster, online, sessions }) => ({
-    id: cluster.id,
-    name: cluster.name,
-    labels: cluster.labels,
-    scheduling: cluster.scheduling,
-    online: online === true,
-    capabilities: cluster.capabilities,
-    sessions,
-  }))
-}
+export const candidatesOf = (project: SQL) => sql`
+  select ${clusters.id}, ${clusters.name}, ${clusters.labels}, ${clusters.scheduling}, ${clusters.capabilities},
+    ${clusterOnline} as online, ${liveHere} as sessions, ${warmHere} as warm
+  from ${clusters} where ${clusters.project_id} is null or ${clusters.project_id} = ${project} order by ${clusters.id}`
+
+const candidatesFor = keptSql<Candidate>(candidatesOf(sql`${sql.placeholder('project')}`))
+
+export const candidates = (db: Sql, project: string): Promise<Candidate[]> => candidatesFor(db, { project })
 
 /** `volumeAt`: the cluster that holds its volume already. */
 export function placementRequest(spec: SessionSpec, wish: Wish, volumeAt: string | null | undefined): PlacementRequest {
@@ -102,6 +86,21 @@ async function claimCluster(tx: Tx, project: string, request: PlacementRequest, 
 }
 
 export const everyClusterFull = 'Every cluster that could serve it is full.'
+
+/** The cluster of this row (`clusters`) takes `more` beside all that it holds, warm ones included. */
+export const hasRoom = (more: SQL) => sql`(${clusters.scheduling} = 'open'
+  and coalesce((${clusters.capabilities} -> 'capacity' ->> 'sessions')::int, 0) >= ${more} + ${liveHere} + ${warmHere})`
+
+/** Locks clusters, in the order in which everybody does, and takes a number for each change. */
+export async function takeNumbers(tx: Tx, changes: ReadonlyMap<string, { cold: number; warm: number }>): Promise<void> {
+  await numbersTaken(tx, { takes: JSON.stringify([...changes].map(([id, { cold, warm }]) => ({ id, n: cold + warm }))) })
+}
+
+const numbersTaken = keptSql(sql`
+  update clusters set seq = clusters.seq + taken.n from (
+    select c.id, t.n from jsonb_to_recordset(${sql.placeholder('takes')}::jsonb) as t(id text, n int) join clusters c on c.id = t.id
+    order by c.id for update of c) taken
+  where clusters.id = taken.id`)
 
 /** A cluster whose row is locked until the transaction ends. */
 export interface Held {

@@ -42,12 +42,8 @@ beforeAll(async () => {
     [living],
   )
   await client`analyze sessions`
-  const { client: asking } = (api.db as unknown as { session: { client: postgres.Sql } }).session
-  const { unsafe } = asking
-  asking.unsafe = (query, params, options) => {
-    asked.push({ query, params: params ?? [] })
-    return unsafe(query, params, options)
-  }
+  const { session } = api.db as unknown as { session: { client: postgres.Sql } }
+  session.client.options.debug = (_, query, params) => void asked.push({ query, params })
 }, 120_000)
 afterAll(async () => {
   await client.end()

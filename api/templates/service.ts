@@ -5,14 +5,13 @@
 import { and, desc, eq, isNull, or, type SQL, sql } from 'drizzle-orm'
 import type { Sql } from '#db/client.ts'
 import { projects, templates } from '#db/schema.ts'
-import { textArray } from '#db/together.ts'
 import { recordAudit } from '../audit/record.ts'
 import { type Ctx, projectWall, tokenActor } from '../context.ts'
 import { isUniqueViolation } from '../database-faults.ts'
 import { emitEvent } from '../events/emit.ts'
 import { afterCursor, type PageQuery, page } from '../paging.ts'
 import { invalid, notFound, Problem } from '../problem.ts'
-import type { Template, TemplateBody, TemplateCreate, TemplateReplace } from './schema.ts'
+import type { Template, TemplateCreate, TemplateReplace } from './schema.ts'
 import { type TemplateRow, templateView } from './view.ts'
 
 /** The acting project's own and everybody's; for an admin also every project's. */
@@ -27,13 +26,10 @@ function nearest(ctx: Ctx): SQL {
   return sql`case when ${templates.project_id} = ${project} then 0 when ${templates.project_id} is null then 1 else 2 end, ${templates.project_id}`
 }
 
-/** What session create uses: the project's own templates or everybody's, never another project's, whoever asks. */
-export async function templatesFor(db: Sql, project: string, ids: readonly string[]): Promise<Map<string, TemplateBody>> {
-  const rows = await db.execute<{ id: string; body: TemplateBody }>(sql`
-    select id, body from templates where id = any(${textArray(ids)}::text[]) and (project_id is null or project_id = ${project})
-    order by project_id nulls first`)
-  return new Map(rows.map(({ id, body }) => [id, body]))
-}
+/** What session create uses: the project's own templates or everybody's, never another project's, whoever asks. The later of one id counts. */
+export const templatesOf = (project: SQL, ids: SQL) => sql`
+  select id, body from templates where id = any(${ids}) and (project_id is null or project_id = ${project})
+  order by project_id nulls first`
 
 export async function listTemplates(ctx: Ctx, query: PageQuery & { category?: string | undefined; kind?: string | undefined }) {
   const rows = await ctx.db

@@ -1,9 +1,11 @@
-import { and, eq, isNull } from 'drizzle-orm'
+import { and, eq, isNull, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { settings, templates } from '#db/schema.ts'
+import { textArray } from '#db/together.ts'
 import { type ApiFixture, apiFixture, type Minted } from '../testing/api-fixture.ts'
 import { loadBuiltinTemplates } from './builtin.ts'
-import { templatesFor } from './service.ts'
+import type { TemplateBody } from './schema.ts'
+import { templatesOf } from './service.ts'
 
 let api: ApiFixture
 let ann: Minted
@@ -13,6 +15,13 @@ beforeAll(async () => {
   await loadBuiltinTemplates(api.db)
 })
 afterAll(() => api?.close())
+
+async function templatesFor(project: string, ids: string[]): Promise<Map<string, TemplateBody>> {
+  const rows = await api.db.execute<{ id: string; body: TemplateBody }>(
+    templatesOf(sql`${project}`, sql`${textArray(ids)}::text[]`),
+  )
+  return new Map(rows.map(({ id, body }) => [id, body]))
+}
 
 const post = (body: unknown, token: Minted = ann) => api.call('POST', '/v1/templates', { token, body })
 
@@ -112,8 +121,8 @@ describe('own templates', () => {
       expect((await api.call(method, '/v1/templates/secret', { token: eve })).status).toBe(404)
     }
     expect((await api.call('PUT', '/v1/templates/secret', { token: eve, body: { name: 'x', kind: 'desktop' } })).status).toBe(404)
-    expect((await templatesFor(api.db, eve.project, ['secret'])).size).toBe(0)
-    expect((await templatesFor(api.db, ann.project, ['secret'])).get('secret')).toMatchObject({ kind: 'desktop' })
+    expect((await templatesFor(eve.project, ['secret'])).size).toBe(0)
+    expect((await templatesFor(ann.project, ['secret'])).get('secret')).toMatchObject({ kind: 'desktop' })
     expect((await api.call('DELETE', '/v1/templates/chromium', { token: eve })).status).toBe(403)
     expect((await api.call('PUT', '/v1/templates/chromium', { token: eve, body: { name: 'x', kind: 'desktop' } })).status).toBe(
       403,
@@ -128,8 +137,8 @@ describe('own templates', () => {
     await post({ id: 'firefox', name: 'Our Firefox', kind: 'browser', browser: 'firefox', start_url: 'https://ours.example/' })
     expect((await api.call('GET', '/v1/templates/firefox', { token: ann })).body.name).toBe('Our Firefox')
     expect((await api.call('GET', '/v1/templates/firefox', { token: api.admin })).body.name).toBe('Firefox')
-    expect((await templatesFor(api.db, api.admin.project, ['firefox'])).get('firefox')?.start_url).toBeUndefined()
-    expect((await templatesFor(api.db, ann.project, ['firefox'])).get('firefox')?.start_url).toBe('https://ours.example/')
+    expect((await templatesFor(api.admin.project, ['firefox'])).get('firefox')?.start_url).toBeUndefined()
+    expect((await templatesFor(ann.project, ['firefox'])).get('firefox')?.start_url).toBe('https://ours.example/')
     await api.call('DELETE', '/v1/templates/firefox', { token: ann })
     const shared = await api.db
       .select()
