@@ -43,6 +43,9 @@ export interface AgentParts {
   linkState?: (works: () => boolean) => void
 }
 
+/** One step of a session makes several reasons to look again: one look finds them all. */
+const lookRestMs = 5
+
 /** Runs until the signal aborts (then everything is let go of) or there was no link for too long. */
 export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<'aborted' | 'gave up'> {
   const { origin, policy, runtime, clock, random, log } = parts
@@ -76,6 +79,7 @@ export async function runAgent(parts: AgentParts, signal: AbortSignal): Promise<
       terminals.endSession(session, reason)
       streams.endSession(session, reason)
     },
+    restMs: lookRestMs,
   })
 
   let sign: () => Promise<string> = async () => {

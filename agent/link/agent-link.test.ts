@@ -211,6 +211,7 @@ describe('a link', () => {
     void end.say(snapshot(1, true, 'ses_a'))
     await end.say({ type: 'delta', seq: 2, items: [aDesired('ses_b')] })
     expect([...desired.wanted.keys()]).toEqual(['ses_a', 'ses_b'])
+    await clock.advance(100)
     expect(end.last('ack')).toEqual({ type: 'ack', seq: 2 })
   })
 
@@ -313,7 +314,27 @@ describe('deltas', () => {
     const end = await connected()
     await end.say(delta(5, 2), delta(5, 2), delta(4, 1))
     expect(generation()).toBe(2)
+    await clock.advance(100)
     expect(end.last('ack')).toEqual({ type: 'ack', seq: 5 })
+  })
+
+  test('are acknowledged together: a moment later, after eight, or with the next report', async () => {
+    const end = await connected()
+    const acks = () => end.heard.filter(message => message.type === 'ack').map(({ seq }) => seq)
+    await end.say(delta(1, 1), delta(2, 2))
+    await clock.advance(99)
+    expect(acks()).toEqual([0])
+    await clock.advance(1)
+    expect(acks()).toEqual([0, 2])
+    for (let seq = 3; seq <= 10; seq++) await end.say(delta(seq, seq))
+    expect(acks()).toEqual([0, 2, 10])
+    await end.say(delta(11, 11))
+    see('ses_a', 'running')
+    link.reportSoon()
+    await clock.advance(50)
+    expect(end.heard.slice(-2).map(message => message.type)).toEqual(['ack', 'report'])
+    await clock.advance(1_000)
+    expect(acks()).toEqual([0, 2, 10, 11])
   })
 
   test('one that overtakes a snapshot’s pages is laid over it', async () => {

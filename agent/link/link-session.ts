@@ -59,6 +59,9 @@ export interface LinkEnd {
 }
 
 const streamSyncMs = 60_000
+/** An acknowledgement counts for all before it, and only steadies the API: it goes with the next report, or this much later, or after so many. */
+const ackMs = 100
+const mostUnacked = 8
 
 export class LinkSession {
   readonly ended: Promise<LinkEnd>
@@ -74,6 +77,7 @@ export class LinkSession {
   private reporter: Reporter | null = null
   private goawayMs: number | null = null
   private up = false
+  private unacked = 0
   /** Messages that came while the epoch was being written down. */
   private early: ApiMessage[] = []
   private readonly timers = new Map<string, () => void>()
@@ -178,17 +182,17 @@ export class LinkSession {
     switch (message.type) {
       case 'snapshot':
         if (!desired.page(message)) {
-          if (message.complete) this.send({ type: 'ack', seq: desired.seq })
+          if (message.complete) this.ack()
           return
         }
         this.parts.desiredChanged()
-        this.send({ type: 'ack', seq: desired.seq })
+        this.ack()
         this.parts.whenSeen(this.reportAll)
         return
       case 'delta':
         if (!desired.delta(message)) return
         this.parts.desiredChanged()
-        this.send({ type: 'ack', seq: desired.seq })
+        this.ackSoon()
         return
       case 'report_ack':
         return
@@ -233,7 +237,10 @@ export class LinkSession {
     this.epoch = message.epoch
     this.cluster = message.cluster
     desired.beginEpoch()
-    this.reporter = new Reporter(this.parts.source, clock, message.epoch, report => this.send(report))
+    this.reporter = new Reporter(this.parts.source, clock, message.epoch, report => {
+      if (this.unacked > 0) this.ack()
+      this.send(report)
+    })
     this.ping()
     const sync = () => {
       this.send({ type: 'streams', streams: streams.list() })
@@ -241,6 +248,17 @@ export class LinkSession {
     }
     sync()
     for (const early of this.early.splice(0)) if (!this.finished) this.handle(early)
+  }
+
+  private ack(): void {
+    this.unacked = 0
+    this.timers.get('ack')?.()
+    this.send({ type: 'ack', seq: this.parts.desired.seq })
+  }
+
+  private ackSoon(): void {
+    if (++this.unacked >= mostUnacked) this.ack()
+    else if (this.unacked === 1) this.timer('ack', ackMs, () => this.ack())
   }
 
   private ping(): void {

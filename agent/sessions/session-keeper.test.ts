@@ -41,6 +41,24 @@ test('looks that take long rest between them: a storm of news becomes few looks'
   expect(looks).toBe(2)
 })
 
+test('rests between two looks where told to, and begins at once what it hears of when rested', async () => {
+  world = new KeeperWorld({}, 5)
+  await world.begin()
+  await world.clock.advance(5)
+  await world.connect()
+  await world.clock.advance(5)
+  let looks = 0
+  world.runtime.before = async call => {
+    if (call === 'observe') looks++
+  }
+  await world.wish(aDesired('ses_a'))
+  expect([looks, world.runtime.instances.size]).toEqual([1, 1])
+  for (let n = 0; n < 10; n++) await world.snapshot()
+  expect(looks).toBe(1)
+  await world.clock.advance(5)
+  expect(looks).toBe(2)
+})
+
 describe('time', () => {
   test('TTL ends a session at its moment, link or no link', async () => {
     await begun()

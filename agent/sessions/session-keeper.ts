@@ -27,6 +27,8 @@ export interface SessionKeeperParts {
   changed: () => void
   /** The session is being ended: its streams go too. */
   ending: (session: string, reason: string) => void
+  /** From one look to the next, at least. */
+  restMs: number
 }
 
 /** What streams need to know of a session. */
@@ -95,7 +97,7 @@ export class SessionKeeper {
           log.warn('the sessions cannot be looked at', { error: whatFailed(error), retry_ms: wait })
         }
         await this.nextWake(clock, wait)
-        const rest = this.look.at + Math.min(longestRestMs, this.look.ms * restPerLook) - clock.now()
+        const rest = this.look.at + Math.max(this.parts.restMs, Math.min(longestRestMs, this.look.ms * restPerLook)) - clock.now()
         if (rest >= 1) await sleep(clock, rest, signal)
       }
     } finally {

@@ -26,8 +26,11 @@ export class KeeperWorld {
   private seq = 0
   private life: { stop: AbortController; done: Promise<void> } | null = null
 
-  constructor(policy: Partial<Policy> = {}) {
+  private readonly restMs: number
+
+  constructor(policy: Partial<Policy> = {}, restMs = 0) {
     this.policy = { ...defaultPolicy, ...policy }
+    this.restMs = restMs
     this.runtime.wall = this.clock.wall
   }
 
@@ -44,6 +47,7 @@ export class KeeperWorld {
       log: createLog(line => this.lines.push(line.trim())),
       changed: () => {},
       ending: session => this.endings.push(session),
+      restMs: this.restMs,
     })
     this.life = { stop, done: this.keeper.run(stop.signal) }
     await settle()

@@ -12,6 +12,7 @@ import { ControlLink } from '../tunnel/link.ts'
 import type { LinkAgent, LinkDeps } from '../tunnel/link-port.ts'
 import { clusterStates, linkStore, markSeen } from '../tunnel/link-store.ts'
 import type { LinkVerbs } from '../tunnel/link-verbs.ts'
+import { Nudges } from './nudges.ts'
 import { linkSocket } from './sockets.ts'
 
 export interface LinksEnv {
@@ -32,7 +33,7 @@ export class Links {
   private readonly all = new Map<ControlLink, { dialled: string; heard: boolean }>()
   private readonly byCluster = new Map<string, ControlLink>()
   private readonly endings = new Set<Promise<void>>()
-  private readonly nudged = new Set<string>()
+  private readonly nudges = new Nudges(cluster => this.byCluster.get(cluster)?.nudge())
 
   constructor(env: LinksEnv) {
     this.env = env
@@ -73,14 +74,9 @@ export class Links {
     return this.byCluster.get(cluster)?.live ?? false
   }
 
-  /** Desired state may have changed. Nudges that come together, as those of creates that shared a transaction do, are one. */
+  /** Desired state may have changed. */
   nudge(cluster: string): void {
-    if (this.nudged.size === 0)
-      setImmediate(() => {
-        for (const each of this.nudged) this.byCluster.get(each)?.nudge()
-        this.nudged.clear()
-      })
-    this.nudged.add(cluster)
+    this.nudges.nudge(cluster)
   }
 
   /** False when this replica does not hold the cluster's link. */
@@ -126,6 +122,7 @@ export class Links {
 
   /** Tells every agent to dial again elsewhere, and lets go. */
   goAway(): void {
+    this.nudges.close()
     for (const link of this.all.keys()) {
       void link.send({ type: 'goaway', after_ms: 0 })
       link.close('going_away')

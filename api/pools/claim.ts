@@ -66,8 +66,9 @@ export async function countAsked(db: Db, spec: SessionSpec, claimed: Claimed | n
     await count(db, claimed?.ready ? { hit: claimed.pool! } : { miss: fitOf(spec) })
 }
 
+const countRestMs = 100
 const count = together<{ hit: string } | { miss: string }, void>({
-  ...{ atOnce: 1, most: 100 },
+  ...{ atOnce: 1, most: 1_000 },
   async work(db, asked) {
     const hits = tally(asked.flatMap(each => ('hit' in each ? [each.hit] : [])))
     const misses = tally(asked.flatMap(each => ('miss' in each ? [each.miss] : [])))
@@ -79,6 +80,8 @@ const count = together<{ hit: string } | { miss: string }, void>({
       await db.execute(sql`
         update pools set misses = misses + t.n::int, last_asked_at = clock_timestamp() from jsonb_each_text(${misses}::jsonb) t(key, n)
         where id = (select id from pools where fit = t.key order by id limit 1)`)
+    // Those of the next moment go together.
+    await new Promise(rested => setTimeout(rested, countRestMs))
     return asked.map(() => ({ value: undefined }))
   },
 })
