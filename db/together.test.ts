@@ -1,10 +1,10 @@
 /** Questions that meet share a statement, never an answer older than themselves, and never a transaction. */
 import { sql } from 'drizzle-orm'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { testDatabase } from '../tests/database.ts'
 import { type OpenDatabase, openDatabase, type Sql } from './client.ts'
 import { projects } from './schema.ts'
-import { gathered, type Turns, textArray } from './together.ts'
+import { gathered, type Turns, textArray, together } from './together.ts'
 
 let open: OpenDatabase
 let drop: () => Promise<void>
@@ -102,6 +102,7 @@ function byHand() {
     return new Map(keys.map(key => [key, `value of ${key}`]))
   }, turns)
   return {
+    turns,
     statements,
     alarms: () => alarms.length,
     ask: (...keys: string[]) => Promise.all(keys.map(key => read(open.db, key))),
@@ -169,4 +170,27 @@ test('more than one statement takes: the rest waits no longer for the first than
   expect(hand.statements.map(each => each.keys.length)).toEqual([100, 30])
   for (const { answer } of hand.statements) answer()
   expect(await all).toEqual(keys.map(key => `value of ${key}`))
+})
+
+test('what nobody waits for is done at once, and then not more often than told', async () => {
+  const hand = byHand()
+  const done: string[][] = []
+  const count = together<string, void>(
+    {
+      ...{ atOnce: 1, most: 10, restMs: 250 },
+      async work(_, words) {
+        done.push([...words])
+        return words.map(() => ({ value: undefined }))
+      },
+    },
+    hand.turns,
+  )
+  await count(open.db, 'a')
+  expect(done).toEqual([['a']])
+  const later = Promise.all([count(open.db, 'b'), count(open.db, 'c')])
+  await vi.waitUntil(() => hand.alarms() === 1)
+  expect(done).toEqual([['a']])
+  hand.pass(250)
+  await later
+  expect(done).toEqual([['a'], ['b', 'c']])
 })

@@ -20,6 +20,8 @@ export interface Gathering<I, O> {
    * than until it has been out for so many ms: a connection that stands still holds up nobody for longer.
    */
   patienceMs?: number
+  /** For so many ms after each, who comes waits for the next: for what nobody waits for. */
+  restMs?: number
 }
 
 /** What a lane needs of its surroundings; tests bring their own. */
@@ -61,7 +63,7 @@ export function together<I, O>(gathering: Gathering<I, O>, around = turns): (db:
 }
 
 class Lane<I, O> {
-  private readonly limits: Pick<Gathering<I, O>, 'atOnce' | 'most' | 'patienceMs'>
+  private readonly limits: Pick<Gathering<I, O>, 'atOnce' | 'most' | 'patienceMs' | 'restMs'>
   private readonly turns: Turns
   private readonly work: (items: readonly I[]) => Promise<readonly Outcome<O>[]>
   private readonly idle: () => void
@@ -72,7 +74,7 @@ class Lane<I, O> {
   private callOff: (() => void) | null = null
 
   constructor(
-    limits: Pick<Gathering<I, O>, 'atOnce' | 'most' | 'patienceMs'>,
+    limits: Pick<Gathering<I, O>, 'atOnce' | 'most' | 'patienceMs' | 'restMs'>,
     turns: Turns,
     work: (items: readonly I[]) => Promise<readonly Outcome<O>[]>,
     idle: () => void,
@@ -125,6 +127,7 @@ class Lane<I, O> {
   }
 
   private async run(): Promise<void> {
+    const { restMs } = this.limits
     const self = { at: 0 }
     this.out.add(self)
     while (this.waiting.length > 0) {
@@ -143,6 +146,7 @@ class Lane<I, O> {
       } catch (error) {
         for (const { asked } of batch) asked.reject(error)
       }
+      if (restMs !== undefined) await new Promise<void>(rested => this.turns.later(rested, restMs))
     }
     this.out.delete(self)
     this.rest()

@@ -5,6 +5,7 @@
  */
 import { type SQL, sql } from 'drizzle-orm'
 import type { Sql } from '#db/client.ts'
+import { keptSql } from '#db/kept.ts'
 import { together } from '#db/together.ts'
 
 export interface Rate {
@@ -30,8 +31,7 @@ export function takeFromRate(db: Sql, key: string, { perMinute }: Rate): Promise
 /** Those that meet at one key take together, as if one after the other: its row is locked for each anyway. */
 const take = together<{ key: string; perMinute: number }, Taken>({
   lane: ({ key, perMinute }) => `${perMinute} ${key}`,
-  atOnce: 1,
-  most: 100,
+  ...{ atOnce: 1, most: 100, patienceMs: 0 },
   async work(db, asked) {
     const { key, perMinute } = asked[0]!
     const { taken, aheadMs } = await takeSome(db, key, 60_000 / perMinute, asked.length)
@@ -44,25 +44,31 @@ const take = together<{ key: string; perMinute: number }, Taken>({
 
 /** How many of `count` were admitted, and how far away it is that all is paid back. */
 async function takeSome(db: Sql, key: string, cost: number, count: number): Promise<{ taken: number; aheadMs: number }> {
-  const window = 60_000
-  const room = (used: SQL) => sql`least(${count}::float8, floor((${window}::float8 - ${used} + 0.001) / ${cost}::float8))::int`
-  const later = (times: SQL) => sql`${times} * ${cost}::float8 * interval '1 millisecond'`
-  const here = room(sql`extract(epoch from greatest(r.tat, (select at from clock)) - (select at from clock)) * 1000`)
-  const [row] = await db.execute<{ taken: number; ahead_ms: string }>(sql`
-    with clock as materialized (select clock_timestamp() as at), admitted as (
-      insert into rate_limits as r (key, tat, taken)
-      select ${key}, at + ${later(room(sql`0`))}, ${room(sql`0`)} from clock
-      on conflict (key) do update set tat = greatest(r.tat, (select at from clock)) + ${later(here)}, taken = ${here}
-        where ${here} >= 1
-      returning tat, taken
-    )
-    select taken, extract(epoch from tat - clock_timestamp()) * 1000 as ahead_ms from admitted
-    union all
-    select 0, extract(epoch from tat - clock_timestamp()) * 1000 from rate_limits
-    where key = ${key} and not exists (select from admitted)`)
+  const [row] = await taking(db, { key, cost, count })
   // Refused against a row this statement's snapshot does not see yet: the burst has just been used up.
-  return { taken: row?.taken ?? 0, aheadMs: Math.min(window, Math.max(0, Number(row?.ahead_ms ?? window))) }
+  return { taken: row?.taken ?? 0, aheadMs: Math.min(window, Math.max(0, row?.ahead_ms ?? window)) }
 }
+
+const window = 60_000
+const key = sql`${sql.placeholder('key')}::text`
+const cost = sql`${sql.placeholder('cost')}::float8`
+const room = (used: SQL) =>
+  sql`least(${sql.placeholder('count')}::float8, floor((${sql.raw(String(window))} - ${used} + 0.001) / ${cost}))::int`
+const later = (times: SQL) => sql`${times} * ${cost} * interval '1 millisecond'`
+const here = room(sql`extract(epoch from greatest(r.tat, (select at from clock)) - (select at from clock))::float8 * 1000`)
+
+const taking = keptSql<{ taken: number; ahead_ms: number }>(sql`
+  with clock as materialized (select clock_timestamp() as at), admitted as (
+    insert into rate_limits as r (key, tat, taken)
+    select ${key}, at + ${later(room(sql`0`))}, ${room(sql`0`)} from clock
+    on conflict (key) do update set tat = greatest(r.tat, (select at from clock)) + ${later(here)}, taken = ${here}
+      where ${here} >= 1
+    returning tat, taken
+  )
+  select taken, extract(epoch from tat - clock_timestamp())::float8 * 1000 as ahead_ms from admitted
+  union all
+  select 0, extract(epoch from tat - clock_timestamp())::float8 * 1000 from rate_limits
+  where key = ${key} and not exists (select from admitted)`)
 
 /** What was taken and turned out not to count. */
 export async function giveBack(db: Sql, key: string, { perMinute }: Rate): Promise<void> {

@@ -4,6 +4,7 @@
  */
 import { sql } from 'drizzle-orm'
 import type { Db, Tx } from '#db/client.ts'
+import { keptSql } from '#db/kept.ts'
 import type { warm_sessions } from '#db/schema.ts'
 import { together } from '#db/together.ts'
 import { linkTiming } from '#protocol/link-messages.ts'
@@ -33,29 +34,42 @@ export interface ClaimWish {
  * now; where there are none, such as are starting just now. Their clusters are not locked by this: the caller does so next.
  */
 export async function claimWarm(tx: Tx, { project, spec, placement }: ClaimWish, count: number): Promise<Claimed[]> {
-  const env = JSON.stringify(spec.env)
   const { width, height } = spec.display
-  const rows = await tx.execute<{ [K in keyof Claimed]: Claimed[K] }>(sql`
-    with best as (
-      select w.id from warm_sessions w join clusters c on c.id = w.cluster_id left join pools p on p.id = w.pool_id
-      where w.desired = 'running' and w.fit = ${fitOf(spec)}
-        and (w.status = 'ready' and w.ready_epoch = c.epoch
-          or w.status = 'starting' and w.created_at > clock_timestamp() - interval '30 seconds')
-        and c.link_replica_id is not null and c.link_seen_at > clock_timestamp() - make_interval(secs => ${linkTiming.offline / 1000})
-        and c.scheduling = 'open' and (c.project_id is null or c.project_id = ${project})
-        and w.created_at > clock_timestamp() - make_interval(secs => p.max_age_seconds)
-        and (${placement.cluster ?? null}::text is null or ${placement.cluster ?? null}::text in (c.id, c.name))
-        and (${placement.only === undefined} or ${JSON.stringify(placement.only ?? [])}::jsonb ? c.id)
-        and c.labels @> ${JSON.stringify(placement.selector ?? {})}::jsonb
-        and ${env}::jsonb ?& array(select jsonb_object_keys(w.spec -> 'env'))
-        and (${spec.kind} = 'browser' or w.spec -> 'env' = ${env}::jsonb)
-      order by w.status = 'ready' desc, (w.spec -> 'env' = ${env}::jsonb) desc,
-        (w.spec -> 'display' = ${JSON.stringify({ width, height })}::jsonb) desc, w.ready_at, w.id
-      limit ${count} for update of w skip locked),
-    taken as (delete from warm_sessions w using best where w.id = best.id returning w.*)
-    select id, pool_id as pool, cluster_id as cluster, status = 'ready' as ready, versions, notes, pod from taken order by ready desc, ready_at, id`)
+  const rows = await taking(tx, {
+    ...{ project, count, fit: fitOf(spec), kind: spec.kind, env: JSON.stringify(spec.env) },
+    display: JSON.stringify({ width, height }),
+    cluster: placement.cluster ?? null,
+    only: placement.only ? JSON.stringify(placement.only) : null,
+    selector: JSON.stringify(placement.selector ?? {}),
+  })
   return [...rows]
 }
+
+const [kind, env, display, selector] = [
+  sql`${sql.placeholder('kind')}::text`,
+  sql`${sql.placeholder('env')}::jsonb`,
+  sql`${sql.placeholder('display')}::jsonb`,
+  sql`${sql.placeholder('selector')}::jsonb`,
+]
+const [cluster, only] = [sql`${sql.placeholder('cluster')}::text`, sql`${sql.placeholder('only')}::jsonb`]
+
+const taking = keptSql<Claimed>(sql`
+  with best as (
+    select w.id from warm_sessions w join clusters c on c.id = w.cluster_id left join pools p on p.id = w.pool_id
+    where w.desired = 'running' and w.fit = ${sql.placeholder('fit')}
+      and (w.status = 'ready' and w.ready_epoch = c.epoch
+        or w.status = 'starting' and w.created_at > clock_timestamp() - interval '30 seconds')
+      and c.link_replica_id is not null
+      and c.link_seen_at > clock_timestamp() - make_interval(secs => ${sql.raw(String(linkTiming.offline / 1000))})
+      and c.scheduling = 'open' and (c.project_id is null or c.project_id = ${sql.placeholder('project')})
+      and w.created_at > clock_timestamp() - make_interval(secs => p.max_age_seconds)
+      and (${cluster} is null or ${cluster} in (c.id, c.name)) and (${only} is null or ${only} ? c.id)
+      and c.labels @> ${selector}
+      and ${env} ?& array(select jsonb_object_keys(w.spec -> 'env')) and (${kind} = 'browser' or w.spec -> 'env' = ${env})
+    order by w.status = 'ready' desc, (w.spec -> 'env' = ${env}) desc, (w.spec -> 'display' = ${display}) desc, w.ready_at, w.id
+    limit ${sql.placeholder('count')} for update of w skip locked),
+  taken as (delete from warm_sessions w using best where w.id = best.id returning w.*)
+  select id, pool_id as pool, cluster_id as cluster, status = 'ready' as ready, versions, notes, pod from taken order by ready desc, ready_at, id`)
 
 /** What warm ones there are, whoever may have them: most creates then know that they need not look. */
 export const warmFits = sql`select distinct fit from warm_sessions where desired = 'running' and status in ('ready', 'starting')`
@@ -66,9 +80,8 @@ export async function countAsked(db: Db, spec: SessionSpec, claimed: Claimed | n
     await count(db, claimed?.ready ? { hit: claimed.pool! } : { miss: fitOf(spec) })
 }
 
-const countRestMs = 100
 const count = together<{ hit: string } | { miss: string }, void>({
-  ...{ atOnce: 1, most: 1_000 },
+  ...{ atOnce: 1, most: 1_000, restMs: 250 },
   async work(db, asked) {
     const hits = tally(asked.flatMap(each => ('hit' in each ? [each.hit] : [])))
     const misses = tally(asked.flatMap(each => ('miss' in each ? [each.miss] : [])))
@@ -80,8 +93,6 @@ const count = together<{ hit: string } | { miss: string }, void>({
       await db.execute(sql`
         update pools set misses = misses + t.n::int, last_asked_at = clock_timestamp() from jsonb_each_text(${misses}::jsonb) t(key, n)
         where id = (select id from pools where fit = t.key order by id limit 1)`)
-    // Those of the next moment go together.
-    await new Promise(rested => setTimeout(rested, countRestMs))
     return asked.map(() => ({ value: undefined }))
   },
 })

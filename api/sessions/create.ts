@@ -38,8 +38,7 @@ const afterAnswer = (work: () => Promise<unknown>) => new Promise(done => setTim
 
 const create = together<Asked, Made>({
   lane: ({ actor }) => actor.project,
-  atOnce: 1,
-  most: 50,
+  ...{ atOnce: 1, most: 50, patienceMs: 0 },
   async work(db, asked) {
     const outcomes = new Map<Asked, Outcome<Made>>()
     for (const round of rounds(asked)) {
