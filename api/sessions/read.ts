@@ -1,6 +1,7 @@
 /** Reading sessions: always behind the project wall, never a deleted one. */
 import { and, desc, eq, inArray, ne, type SQL, sql } from 'drizzle-orm'
 import type { Sql } from '#db/client.ts'
+import { jsonRow } from '#db/json-row.ts'
 import { kept } from '#db/kept.ts'
 import { clusters, type SessionStatus, sessions } from '#db/schema.ts'
 import { gathered, textArray } from '#db/together.ts'
@@ -22,7 +23,7 @@ const queuePosition = sql<number | null>`case when ${sessions.status} = 'queued'
   select count(*)::int from sessions q where q.status = 'queued' and q.desired = 'running'
   and (q.created_at, q.id) <= (${sessions}.created_at, ${sessions}.id)) end`
 
-const shape = { row: sessions, online: clusterOnline, position: queuePosition }
+const shape = { row: jsonRow(sessions), online: clusterOnline, position: queuePosition }
 type Joined = { row: SessionRow; online: boolean | null; position: number | null }
 
 function select(db: Sql) {
@@ -39,7 +40,7 @@ export function viewOf(joined: Joined, origin: string) {
  */
 const sessionsById = kept(db =>
   db
-    .select({ row: sessions, online: clusterOnline })
+    .select({ row: jsonRow(sessions), online: clusterOnline })
     .from(sessions)
     .leftJoin(clusters, eq(clusters.id, sessions.cluster_id))
     .where(and(sql`${sessions.id} = any(${sql.placeholder('ids')}::text[])`, ne(sessions.desired, 'deleted')))
