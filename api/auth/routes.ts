@@ -1,7 +1,8 @@
 import type { Mount } from '../resources.ts'
 import { json, jsonBody, problemAnswers, route } from '../route.ts'
+import { getMe } from './me.ts'
 import { Login, Me } from './schema.ts'
-import { getMe, logIn, logOut } from './service.ts'
+import { logIn, logOut } from './service.ts'
 
 const tags = ['Auth']
 

@@ -1,16 +1,12 @@
-/** Dashboard logins: a token is shown once, from then on an opaque cookie stands for it; only its SHA-256 is stored. And who am I. */
+/** Dashboard logins: a token is shown once, from then on an opaque cookie stands for it; only its SHA-256 is stored. */
 import { eq, sql } from 'drizzle-orm'
-import { projects, tokens, web_sessions } from '#db/schema.ts'
+import { tokens, web_sessions } from '#db/schema.ts'
 import { recordAudit } from '../audit/record.ts'
-import { type Authenticator, cookieOf, plainCookie, secureCookie, unauthorized, webIdle, webLife } from '../auth.ts'
-import { type Ctx, tokenActor } from '../context.ts'
-import { requestsLeft } from '../limits/middleware.ts'
+import { type Authenticator, cookieOf, plainCookie, secureCookie, webIdle, webLife } from '../auth.ts'
+import type { Ctx } from '../context.ts'
 import { Problem } from '../problem.ts'
-import { usageTold } from '../projects/quotas.ts'
-import { limitsView, remainingOf, usageView } from '../projects/view.ts'
 import { mintSecret } from '../tokens/format.ts'
 import { isOurs } from '../web-security.ts'
-import type { Me } from './schema.ts'
 
 /** Checks the token like a Bearer, opens a web session, answers the cookie's line. */
 export async function logIn(ctx: Ctx, auth: Authenticator, token: string, origin: string | null): Promise<string> {
@@ -61,36 +57,6 @@ function cookieLine(origin: string, secret: string, maxAge: number): string {
 }
 
 const attributes = (maxAge: number) => `HttpOnly; SameSite=Strict; Path=/; Max-Age=${maxAge}`
-
-export async function getMe(ctx: Ctx): Promise<Me> {
-  const actor = tokenActor(ctx)
-  const [row] = await ctx.db
-    .select({ token: tokens, project: projects })
-    .from(tokens)
-    .innerJoin(projects, eq(projects.id, tokens.project_id))
-    .where(eq(tokens.id, actor.token))
-  if (!row) throw unauthorized()
-  const usage = await usageTold(ctx.db, actor.project)
-  const scopes = [...actor.scopes]
-  return {
-    id: actor.token,
-    object: 'me',
-    project: { id: row.project.id, object: 'project', name: row.project.name },
-    user: actor.user,
-    token: {
-      id: row.token.id,
-      name: row.token.name,
-      scopes,
-      expires_at: actor.expiresAt === null ? null : new Date(actor.expiresAt).toISOString(),
-      last4: row.token.last4,
-    },
-    scopes,
-    limits: { ...limitsView(row.project.quotas), requests_per_minute: actor.requestsPerMinute ?? ctx.config.requestsPerMinute },
-    usage: usageView(usage),
-    remaining: { ...limitsView(remainingOf(row.project.quotas, usage)), requests_per_minute: await requestsLeft(ctx) },
-    created_at: row.token.created_at.toISOString(),
-  }
-}
 
 /** Web sessions that are over. Call it about once an hour. */
 export async function sweepWebSessions(db: Ctx['db']): Promise<void> {

@@ -77,12 +77,14 @@ export async function giveBack(db: Sql, key: string, { perMinute }: Rate): Promi
   )
 }
 
-/** How many would be admitted now; takes nothing. */
-export async function leftOfRate(db: Sql, key: string, rate: Rate): Promise<number> {
-  const [row] = await db.execute<{ ahead_ms: string }>(
-    sql`select extract(epoch from tat - clock_timestamp()) * 1000 as ahead_ms from rate_limits where key = ${key}`,
-  )
-  return figures(true, rate.perMinute, Math.min(60_000, Math.max(0, Number(row?.ahead_ms ?? 0)))).remaining
+/** How far away it is that these keys have paid back all, as a select; `leftOfRate` reads it. Takes nothing. */
+export function aheadOfRates(keys: SQL): SQL {
+  return sql`select key, extract(epoch from tat - clock_timestamp()) * 1000 as ahead_ms from rate_limits where key = any(${keys})`
+}
+
+/** How many would be admitted now; a key without a row has all. */
+export function leftOfRate(aheadMs: number | undefined, { perMinute }: Rate): number {
+  return figures(true, perMinute, Math.min(60_000, Math.max(0, aheadMs ?? 0))).remaining
 }
 
 /** Pure: what the headers say. */

@@ -3,7 +3,7 @@ import type { MiddlewareHandler } from 'hono'
 import { type Ctx, tokenActor } from '../context.ts'
 import { Problem } from '../problem.ts'
 import type { AppEnv } from '../route.ts'
-import { giveBack, leftOfRate, type Taken, takeFromRate } from './gcra.ts'
+import { giveBack, type Taken, takeFromRate } from './gcra.ts'
 
 /** `project`: the acting project's rate; `login`: the client's address; `guess`: the same, of wrong tries only; `none`: never refused. */
 export type Limit = 'project' | 'login' | 'guess' | 'none'
@@ -41,10 +41,9 @@ async function takeAll(ctx: Ctx, limit: Exclude<Limit, 'none'>): Promise<Taken> 
   return first && taken.admitted && first.remaining < taken.remaining ? first : taken
 }
 
-/** What is left of the acting project's rate. */
-export function requestsLeft(ctx: Ctx): Promise<number> {
-  const { key, perMinute } = bucket(ctx, 'project')
-  return leftOfRate(ctx.db, key, { perMinute })
+/** What the acting project's requests are counted under, and its rate. */
+export function projectRate(ctx: Ctx): { key: string; perMinute: number } {
+  return bucket(ctx, 'project')
 }
 
 function bucket(ctx: Ctx, limit: Exclude<Limit, 'none'>): { key: string; perMinute: number } {

@@ -2,10 +2,10 @@
  * Takes quota in the transaction that uses it. The project's row is locked first, then what lives is counted: there is no counter that
  * could drift, and of any number of racers only as many get through as there is room for. What ends stops counting by itself.
  */
-import { and, inArray, isNull, type SQL, sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import type { Sql, Tx } from '#db/client.ts'
 import { keptSql, rowsOf } from '#db/kept.ts'
-import { grants, type Quotas, type TokenLimits } from '#db/schema.ts'
+import type { Quotas, TokenLimits } from '#db/schema.ts'
 import { textArray } from '#db/together.ts'
 import { notFound, Problem } from '../problem.ts'
 import { bytesQuantity, cpuQuantity } from '../templates/quantity.ts'
@@ -134,7 +134,7 @@ export async function usageOf(db: Sql, project: string): Promise<Usage> {
 
 export type UsageRow = Usage & { project: string }
 
-/** Jobs hold theirs while a cluster has them, waiting ones hold nothing; volumes hold their size whether somebody uses them or not. */
+/** Only the projects that use anything. Jobs hold theirs while a cluster has them, waiting ones hold nothing; volumes hold their size whether somebody uses them or not. */
 function usageOfEach(projects: SQL): SQL {
   return sql`
     select project_id as project, count(*)::float8 as sessions, sum(cpu_millis)::float8 as cpu_millis,
@@ -171,20 +171,33 @@ export async function usageOfAll(db: Sql, ids: readonly string[]): Promise<Map<s
   return new Map(ids.map(id => [id, sumOf(rows.filter(({ project }) => project === id))]))
 }
 
-/** With the streams that are open; exchanges (files, logs, screenshots) are none. They change too often to be counted at every create. */
+/** Exchanges (files, logs, screenshots) are no streams. They change too often to be counted at every create. */
+function streamsOfEach(projects: SQL): SQL {
+  return sql`
+    select project_id as project, count(*)::int as streams from grants
+    where project_id = any(${projects}) and closed_at is null and kind not in ('http', 'logs') group by project_id`
+}
+
+/** What projects use, as columns of a statement of several selects: `toldOf` reads them. */
+export interface UsageColumns {
+  used: UsageRow[]
+  streams: { project: string; streams: number }[]
+}
+export function usageColumns(projects: SQL): SQL {
+  return sql`${rowsOf(usageOfEach(projects))} as used, ${rowsOf(streamsOfEach(projects))} as streams`
+}
+const usageTolds = keptSql<UsageColumns>(sql`select ${usageColumns(sql`${sql.placeholder('projects')}::text[]`)}`)
+
+export function toldOf({ used, streams }: UsageColumns, project: string): ToldUsage {
+  const open = streams.find(each => each.project === project)
+  return { ...sumOf(used.filter(each => each.project === project)), streams: open?.streams ?? 0 }
+}
+
+/** With the streams that are open; also projects that use nothing are in the map. */
 export async function usageWithStreams(db: Sql, ids: readonly string[]): Promise<Map<string, ToldUsage>> {
-  const [usage, open] = await Promise.all([
-    usageOfAll(db, ids),
-    ids.length === 0
-      ? []
-      : db
-          .select({ project: grants.project_id, n: sql`count(*)`.mapWith(Number) })
-          .from(grants)
-          .where(and(inArray(grants.project_id, [...ids]), isNull(grants.closed_at), sql`${grants.kind} not in ('http', 'logs')`))
-          .groupBy(grants.project_id),
-  ])
-  const streams = new Map(open.map(row => [row.project, row.n]))
-  return new Map([...usage].map(([id, used]) => [id, { ...used, streams: streams.get(id) ?? 0 }]))
+  if (ids.length === 0) return new Map()
+  const [row] = await usageTolds(db, { projects: textArray(ids) })
+  return new Map(ids.map(id => [id, toldOf(row!, id)]))
 }
 
 export async function usageTold(db: Sql, project: string): Promise<ToldUsage> {
