@@ -2,11 +2,11 @@
  * Takes an agent's report over. Fenced twice: by the link's epoch and the report's number (one guarded UPDATE of the cluster row, which
  * also locks it), and per session by generation. A late or replayed report changes nothing.
  */
-import { and, eq, inArray, lt, sql } from 'drizzle-orm'
+import { and, eq, inArray, sql } from 'drizzle-orm'
 import type { Db, Tx } from '#db/client.ts'
-import { kept } from '#db/kept.ts'
+import { kept, keptSql } from '#db/kept.ts'
 import { committing } from '#db/pipelined.ts'
-import { clusters, type SessionStatus, sessions, type TerminationReason, volumes } from '#db/schema.ts'
+import { type SessionStatus, sessions, type TerminationReason, volumes } from '#db/schema.ts'
 import { textArray } from '#db/together.ts'
 import type { ObservedJob } from '#protocol/job-spec.ts'
 import type { AgentLoad } from '#protocol/link-messages.ts'
@@ -43,21 +43,26 @@ export interface ReportOutcome {
   settled: string[]
 }
 
+/** The first fence; it also locks the cluster. `online`: a link of it is held. */
+const fence = keptSql<{ now: number; online: boolean }>(sql`
+  update clusters set report_seq = ${sql.placeholder('seq')}, load = ${sql.placeholder('load')}::jsonb, link_seen_at = clock_timestamp()
+  where id = ${sql.placeholder('cluster')} and epoch = ${sql.placeholder('epoch')} and report_seq < ${sql.placeholder('seq')}
+  returning (extract(epoch from clock_timestamp()) * 1000)::float8 as now, link_replica_id is not null as online`)
+
+/** Nothing but the load: the fence is all there is to write. */
+function isQuiet({ items, absentVolumes, terminals = [], jobs, complete }: ClusterReport): boolean {
+  return !complete && items.length + absentVolumes.length + terminals.length + jobs.length === 0
+}
+
 export async function applyReport(env: { db: Db; log: Log; origin: string }, report: ClusterReport): Promise<ReportOutcome> {
+  const fences = { ...report, load: JSON.stringify(report.load) }
+  if (isQuiet(report)) return { applied: (await fence(env.db, fences)).length > 0, settled: [] }
   let news: PoolNews[] = []
   const outcome = await env.db.transaction(async tx => {
     // Sent together, done in this order: what is read is read behind the fence.
-    const [[fenced], rows] = await Promise.all([
-      tx
-        .update(clusters)
-        .set({ report_seq: report.seq, load: report.load, link_seen_at: sql`clock_timestamp()` })
-        .where(and(eq(clusters.id, report.cluster), eq(clusters.epoch, report.epoch), lt(clusters.report_seq, report.seq)))
-        .returning({ now: sql<string>`clock_timestamp()`, online: sql<boolean>`${clusters.link_replica_id} is not null` })
-        .execute(),
-      report.items.length === 0 ? [] : lockReported(tx, report),
-    ])
+    const [[fenced], rows] = await Promise.all([fence(tx, fences), report.items.length === 0 ? [] : lockReported(tx, report)])
     if (!fenced) return { applied: false, settled: [] }
-    const now = new Date(fenced.now).getTime()
+    const { now } = fenced
     await forgetVolumes(tx, report)
     await applyTerminals(tx, report, env.origin)
     const settled: string[] = []
@@ -160,18 +165,18 @@ async function write(tx: Tx, { changed, gone, told }: Round): Promise<void> {
   const seen = [...changed.values()].map(row =>
     Object.fromEntries(['id' as const, ...observedNames].map(name => [name, row[name]])),
   )
-  await tx
-    .execute(sql`
-    with moved as (
-      update sessions set ${observed} from jsonb_populate_recordset(null::sessions, ${JSON.stringify(seen)}::jsonb) seen
-      where sessions.id = seen.id
-    ), removed as (
-      delete from sessions where id = any(${textArray(gone)}::text[])
-    )
-    insert into events (id, project_id, session_id, type, data) select id, project_id, session_id, type, data
-    from jsonb_populate_recordset(null::events, ${JSON.stringify(told.map(eventRow))}::jsonb)`)
-    .execute()
+  await writing(tx, { seen: JSON.stringify(seen), gone: textArray(gone), told: JSON.stringify(told.map(eventRow)) })
 }
+
+const writing = keptSql(sql`
+  with moved as (
+    update sessions set ${observed} from jsonb_populate_recordset(null::sessions, ${sql.placeholder('seen')}::jsonb) seen
+    where sessions.id = seen.id
+  ), removed as (
+    delete from sessions where id = any(${sql.placeholder('gone')}::text[])
+  )
+  insert into events (id, project_id, session_id, type, data) select id, project_id, session_id, type, data
+  from jsonb_populate_recordset(null::events, ${sql.placeholder('told')}::jsonb)`)
 
 async function startAfresh(tx: Tx, round: Round, row: SessionRow): Promise<false> {
   const generation = row.generation + 1
