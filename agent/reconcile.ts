@@ -96,6 +96,7 @@ export function reconcile(world: World): Plan {
 
 /** Warm ones never stand in the way: those beyond the limit go, the newest first. */
 function makeRoom({ policy, wanted, instances, memory }: World, plan: Plan, occupied: ReadonlySet<string>): void {
+  if (occupied.size <= policy.maxSessions) return
   const staying = [...occupied].filter(id => !memory.get(id)?.ending)
   const surplus = staying.length - policy.maxSessions
   if (surplus <= 0) return
@@ -248,8 +249,8 @@ class OneSession {
     const { policy, wanted } = this.world
     if (!spec) return 'the API sent no specification'
     // Warm ones give way, so they do not count against anybody but other warm ones.
-    const others = [...this.occupied].filter(id => id !== this.id && (warm || !wanted.get(id)?.warm))
-    const full = others.length >= policy.maxSessions
+    const others = () => [...this.occupied].filter(id => id !== this.id && (warm || !wanted.get(id)?.warm))
+    const full = this.occupied.size >= policy.maxSessions && others().length >= policy.maxSessions
     return full ? `this cluster runs at most ${policy.maxSessions} sessions` : forbiddenSession(policy, spec)
   }
 

@@ -20,8 +20,8 @@ export interface ReportSource {
 }
 
 const gatherMs = 50
-/** Looking at many sessions takes its time; it may take at most a tenth of it. */
-const gatherPerLook = 10
+/** Looking at many sessions takes its time; it may take at most a twentieth of it. */
+const gatherPerLook = 20
 const longestGatherMs = 500
 /** A change of the load alone is no hurry. */
 const loadMs = 5_000

@@ -17,8 +17,8 @@ export class AgentMemory {
   private saved = ''
   /** Each one's text, written anew only where it says something else: there may be thousands, of which one changed. */
   private readonly texts = new WeakMap<SessionMemory, { of: SessionMemory; wall: number; text: string }>()
-  private writing: Promise<void> | null = null
-  private again: Promise<void> | null = null
+  private writing: Promise<void> = Promise.resolve()
+  private next: Promise<void> | null = null
   private readonly store: TextStore
   private readonly clock: Clock
 
@@ -48,19 +48,16 @@ export class AgentMemory {
     return fresh
   }
 
-  /** Resolves once everything remembered at the moment of the call is on disk. */
+  /** Resolves once everything remembered at the moment of the call is on disk. What is asked in one turn is one write. */
   save(): Promise<void> {
-    if (!this.writing) {
-      this.writing = this.write().finally(() => (this.writing = null))
-      return this.writing
-    }
-    this.again ??= this.writing
+    this.next ??= this.writing
       .catch(() => {})
       .then(() => {
-        this.again = null
-        return this.save()
+        this.next = null
+        this.writing = this.write()
+        return this.writing
       })
-    return this.again
+    return this.next
   }
 
   private async write(): Promise<void> {

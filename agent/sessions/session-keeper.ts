@@ -44,7 +44,7 @@ const actionDeadlineMs = 60_000
 const retryBaseMs = 1_000
 const retryCapMs = 30_000
 /** A look costs what there is, so with many sessions the next waits this many times as long as it took, and finds more at once. */
-const restPerLook = 4
+const restPerLook = 8
 const longestRestMs = 40
 
 export class SessionKeeper {
