@@ -3,6 +3,7 @@
  * parsed and planned anew; a prepared one costs one. drizzle sends all through `unsafe`, which postgres.js leaves unprepared unless told.
  */
 import type postgres from 'postgres'
+import { lastUsedFirst } from './last-used-first.ts'
 import { pipelined, type Work } from './pipelined.ts'
 
 /** Statements with lists of varying length are many; beyond this they are no longer kept. */
@@ -16,7 +17,8 @@ export function prepared(client: postgres.Sql): postgres.Sql {
   }
   // Without parameters postgres.js would send a text to be parsed and planned anew, unless told.
   const kept = (query: string, options: { simple?: boolean } = {}) =>
-    options.simple ? options : { simple: false, ...options, prepare: keeps(query) }
+    options.simple ? options : { simple: false, ...options, prepare: keeps(query), onexecute }
+  const onexecute = lastUsedFirst()
   const wrapped = new Proxy(client, {
     get(target, name) {
       const value: unknown = Reflect.get(target, name)
