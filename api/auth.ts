@@ -51,7 +51,8 @@ interface Known {
 }
 
 export class Authenticator {
-  private readonly known = new Map<string, Known>()
+  /** By the first bytes of the digest; all of it is compared. */
+  private readonly known = new Map<number, Known>()
   /** Token id -> minute it was last used in; flushed by `takeUses`. */
   private readonly uses = new Map<string, number>()
   private readonly now: () => number
@@ -78,10 +79,10 @@ export class Authenticator {
   }
 
   private async byHash(via: 'bearer' | 'cookie', hash: Uint8Array, services: Services): Promise<TokenActor> {
-    const key = via + String.fromCharCode(...hash)
+    const key = (hash[0]! << 24) | (hash[1]! << 16) | (hash[2]! << 8) | hash[3]!
     const cached = this.known.get(key)
     const now = this.now()
-    if (cached && now - cached.readAt < cacheMs && sameDigest(cached.hash, hash)) {
+    if (cached?.actor.via === via && now - cached.readAt < cacheMs && sameDigest(cached.hash, hash)) {
       refuseElsewhere(cached.actor, services.address)
       if (cached.actor.expiresAt !== null && cached.actor.expiresAt <= now) throw unauthorized()
       this.uses.set(cached.actor.token, Math.floor(now / 60_000))

@@ -175,7 +175,8 @@ export function declareRoute(
 
 function guard(access: Access): MiddlewareHandler<AppEnv> {
   return async function access_guard(c, next) {
-    const { actor } = c.var.ctx
+    // Not `c.var`, which is made anew from all there is each time it is asked.
+    const { actor } = c.get('ctx')
     if (access !== 'public' && access !== 'agent' && access !== 'ticket') {
       if (actor.kind !== 'token') throw unauthorized()
       if (access !== 'token' && !holds(actor, access)) {

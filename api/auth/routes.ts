@@ -51,5 +51,5 @@ export const mountAuth: Mount = (app, { auth }) => {
     for (const line of await logOut(c.var.ctx, auth, c.req.raw.headers)) c.header('set-cookie', line, { append: true })
     return c.body(null, 204)
   })
-  app.openapi(me, async c => c.json(await getMe(c.var.ctx), 200))
+  app.openapi(me, async c => c.json(await getMe(c.get('ctx')), 200))
 }

@@ -121,7 +121,7 @@ export const mountSessions: Mount = app => {
     })
   })
   router.openapi(list, async c => c.json(await listSessions(c.var.ctx, c.req.valid('query')), 200))
-  router.openapi(get, async c => c.json(await getSession(c.var.ctx, c.req.valid('param').id), 200))
+  router.openapi(get, async c => c.json(await getSession(c.get('ctx'), c.req.valid('param').id), 200))
   router.openapi(patch, async c => {
     const { id } = c.req.valid('param')
     const { display, ...rest } = c.req.valid('json')

@@ -14,7 +14,8 @@ interface Durations {
 }
 
 export class RequestMeter {
-  private readonly requests = new Map<string, { labels: Record<string, string>; value: number }>()
+  /** By route, then method and status. */
+  private readonly requests = new Map<string, Map<string, { labels: Record<string, string>; value: number }>>()
   private readonly durations = new Map<string, Durations>()
   private readonly now: () => number
   constructor(now: () => number = () => performance.now()) {
@@ -29,13 +30,14 @@ export class RequestMeter {
   }
 
   record(method: string, route: string, status: number, seconds: number): void {
-    const labels = { method, route, status: String(status) }
-    const key = Object.values(labels).join(' ')
-    const known = this.requests.get(key)
+    let ofRoute = this.requests.get(route)
+    if (!ofRoute) this.requests.set(route, (ofRoute = new Map()))
+    const key = `${method} ${status}`
+    const known = ofRoute.get(key)
     if (known) known.value++
-    else this.requests.set(key, { labels, value: 1 })
-    const durations = this.durations.get(route) ?? { counts: bounds.map(() => 0), sum: 0, count: 0 }
-    this.durations.set(route, durations)
+    else ofRoute.set(key, { labels: { method, route, status: String(status) }, value: 1 })
+    let durations = this.durations.get(route)
+    if (!durations) this.durations.set(route, (durations = { counts: bounds.map(() => 0), sum: 0, count: 0 }))
     const bucket = bounds.findIndex(bound => seconds <= bound)
     if (bucket >= 0) durations.counts[bucket]!++
     durations.sum += seconds
@@ -48,7 +50,7 @@ export class RequestMeter {
         name: 'porthole_http_requests_total',
         help: 'Requests answered by this replica.',
         type: 'counter',
-        samples: [...this.requests.values()],
+        samples: [...this.requests.values()].flatMap(ofRoute => [...ofRoute.values()]),
       },
       {
         name: 'porthole_http_request_duration_seconds',
