@@ -1,6 +1,6 @@
 /** Lists: newest first, a `limit`, and an opaque cursor that names the last row seen (created_at, id). */
 import { z } from '@hono/zod-openapi'
-import { type AnyColumn, and, eq, lt, or, type SQL } from 'drizzle-orm'
+import { type AnyColumn, and, eq, lt, or, type Placeholder, type SQL } from 'drizzle-orm'
 import { invalid } from './problem.ts'
 
 export const PageQuery = z.object({
@@ -17,11 +17,20 @@ export function pageOf<T extends z.ZodType>(item: T, name: string) {
 
 /** Rows after the cursor, in the order created_at desc, id desc. */
 export function afterCursor(cursor: string | undefined, createdAt: AnyColumn, id: AnyColumn): SQL | undefined {
+  const last = readCursor(cursor)
+  return last && afterLast(last.at, last.id, createdAt, id)
+}
+
+export function afterLast(at: Date | Placeholder, after: string | Placeholder, createdAt: AnyColumn, id: AnyColumn) {
+  return or(lt(createdAt, at), and(eq(createdAt, at), lt(id, after)))
+}
+
+/** The last row seen. */
+export function readCursor(cursor: string | undefined): { at: Date; id: string } | undefined {
   if (!cursor) return undefined
   const match = /^([0-9a-z]{1,9})\.([0-9a-z_-]{1,64})$/.exec(cursor)
   if (!match) throw invalid('?cursor', 'This cursor is not one that a list gave.')
-  const at = new Date(Number.parseInt(match[1]!, 36))
-  return or(lt(createdAt, at), and(eq(createdAt, at), lt(id, match[2]!)))
+  return { at: new Date(Number.parseInt(match[1]!, 36)), id: match[2]! }
 }
 
 /** Give it `limit + 1` rows. */

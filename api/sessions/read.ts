@@ -7,7 +7,7 @@ import { clusters, type SessionStatus, sessions } from '#db/schema.ts'
 import { gathered, textArray } from '#db/together.ts'
 import { linkTiming } from '#protocol/link-messages.ts'
 import { type Ctx, projectWall } from '../context.ts'
-import { afterCursor, type PageQuery, page } from '../paging.ts'
+import { afterLast, type PageQuery, page, readCursor } from '../paging.ts'
 import { invalid, notFound } from '../problem.ts'
 import { reaches, withinBounds } from '../tokens/token-limits.ts'
 import { finalStatuses, liveStatuses, sessionStatuses } from './lifecycle.ts'
@@ -70,11 +70,6 @@ const sessionOfEvent = kept(db =>
     .prepare('session_of_event'),
 )
 
-function visible(ctx: Ctx): SQL | undefined {
-  const wall = projectWall(ctx)
-  return and(ne(sessions.desired, 'deleted'), wall === null ? undefined : eq(sessions.project_id, wall), withinBounds(ctx.actor))
-}
-
 export async function findSession(ctx: Ctx, id: string, db: Sql = ctx.db): Promise<Joined> {
   const wall = projectWall(ctx)
   const found = await sessionById(db, id)
@@ -92,25 +87,47 @@ export async function sessionForEvent(db: Sql, id: string, origin: string) {
   return found ? viewOf(found, origin) : null
 }
 
+const { placeholder } = sql
+/** What a list may be asked for, by the names of the values. */
+const filters = {
+  wall: eq(sessions.project_id, placeholder('wall')),
+  project: eq(sessions.project_id, placeholder('project')),
+  cluster: sql`${placeholder('cluster')} in (${clusters.id}, ${clusters.name})`,
+  template: eq(sessions.template_id, placeholder('template')),
+  user: eq(sessions.user_id, placeholder('user')),
+  name: eq(sessions.name, placeholder('name')),
+  labels: sql`${sessions.labels} @> ${placeholder('labels')}::jsonb`,
+  after: afterLast(placeholder('at'), placeholder('after'), sessions.created_at, sessions.id),
+}
+type FilterName = keyof typeof filters
+
+function listOf(db: Sql, names: readonly FilterName[], also?: SQL) {
+  return select(db)
+    .where(and(ne(sessions.desired, 'deleted'), ...names.map(name => filters[name]), also))
+    .orderBy(desc(sessions.created_at), desc(sessions.id))
+    .limit(placeholder('limit'))
+    .prepare('sessions_list')
+}
+/** Put together once for each choice of filters. */
+const keptLists = new Map<string, (db: Sql) => ReturnType<typeof listOf>>()
+function keptListOf(names: readonly FilterName[]) {
+  const key = names.join()
+  const list = keptLists.get(key) ?? kept(db => listOf(db, names))
+  keptLists.set(key, list)
+  return list
+}
+
 export async function listSessions(ctx: Ctx, query: PageQuery & SessionFilters) {
   const wall = projectWall(ctx)
   if (query.project && wall !== null && query.project !== wall) return page([], query.limit, () => null as never)
-  const rows = await select(ctx.db)
-    .where(
-      and(
-        visible(ctx),
-        query.project ? eq(sessions.project_id, query.project) : undefined,
-        query.status ? statusFilter(query.status) : undefined,
-        query.cluster ? sql`${query.cluster} in (${clusters.id}, ${clusters.name})` : undefined,
-        query.template ? eq(sessions.template_id, query.template) : undefined,
-        query.user ? eq(sessions.user_id, query.user) : undefined,
-        query.name ? eq(sessions.name, query.name) : undefined,
-        query.labels ? sql`${sessions.labels} @> ${JSON.stringify(labelFilter(query.labels))}::jsonb` : undefined,
-        afterCursor(query.cursor, sessions.created_at, sessions.id),
-      ),
-    )
-    .orderBy(desc(sessions.created_at), desc(sessions.id))
-    .limit(query.limit + 1)
+  const last = readCursor(query.cursor)
+  const { project, cluster, template, user, name } = query
+  const labels = query.labels && JSON.stringify(labelFilter(query.labels))
+  const values = { wall, project, cluster, template, user, name, labels, after: last?.id }
+  const names = (Object.keys(filters) as FilterName[]).filter(each => values[each])
+  const also = and(withinBounds(ctx.actor), query.status ? statusFilter(query.status) : undefined)
+  const list = also ? listOf(ctx.db, names, also) : keptListOf(names)(ctx.db)
+  const rows = await list.execute({ ...values, at: last?.at.toISOString(), limit: query.limit + 1 })
   const flat = rows.map(joined => ({ ...joined, created_at: joined.row.created_at, id: joined.row.id }))
   return page(flat, query.limit, joined => viewOf(joined, ctx.origin))
 }
