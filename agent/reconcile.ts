@@ -74,8 +74,9 @@ export function reconcile(world: World): Plan {
     else bySession.set(instance.session, [instance])
   }
 
-  const known = [...bySession].filter(([id, instances]) => instances.length > 0 || !world.memory.get(id)?.forgotten)
   const garbage = new Set(world.complete ? [...bySession.keys()].filter(world.isGarbage) : [])
+  const exists = ([id, instances]: [string, Instance[]]) => instances.length > 0 || !world.memory.get(id)?.forgotten
+  const known = garbage.size === 0 ? [] : [...bySession].filter(exists)
   const doomed = known.filter(([id]) => garbage.has(id)).length
   const braked = !world.policy.allowMassDelete && doomed > reconcileLimits.brakeAbove && doomed > known.length / 2
   const brake = braked
