@@ -3,18 +3,18 @@ import { sql } from 'drizzle-orm'
 import type { Tx } from '#db/client.ts'
 import { keptSql, rowsOf } from '#db/kept.ts'
 import { textArray } from '#db/together.ts'
-import type { Candidate } from '../clusters/placement.ts'
 import { warmFits } from '../pools/claim.ts'
 import { lockProject, Room, sumOf, type UsageRow, usageWhereLimited } from '../projects/quotas.ts'
 import type { TemplateBody } from '../templates/schema.ts'
 import { templatesOf } from '../templates/service.ts'
 import type { Asked } from './create-rows.ts'
 import { candidatesOf, type Wish, wishesWaiting } from './place.ts'
+import type { CountedCluster, RoomsSeen } from './rooms-seen.ts'
 
 export interface Known {
   room: Room
   templates: ReadonlyMap<string, TemplateBody>
-  clusters: Candidate[]
+  clusters: CountedCluster[]
   /** Wishes, as JSON, for which others wait already. */
   waiting: Set<string>
   /** The id of what lives already, by `nameKey`. */
@@ -28,7 +28,13 @@ export interface Known {
 }
 
 /** Both statements are sent at once, in this order. */
-export async function readKnown(tx: Tx, project: string, asked: readonly Asked[], wishes: readonly Wish[]): Promise<Known> {
+export async function readKnown(
+  tx: Tx,
+  project: string,
+  asked: readonly Asked[],
+  wishes: readonly Wish[],
+  rooms: RoomsSeen,
+): Promise<Known> {
   const names = asked.flatMap(({ actor, input }) => (input.name ? [{ user: actor.user, name: input.name }] : []))
   const [quotas, [read]] = await Promise.all([
     lockProject(tx, project),
@@ -37,9 +43,11 @@ export async function readKnown(tx: Tx, project: string, asked: readonly Asked[]
       templates: textArray([...new Set(asked.map(({ input }) => input.template))]),
       wishes: JSON.stringify([...new Set(wishes.map(wish => JSON.stringify(wish)))]),
       names: JSON.stringify(names),
+      seen: JSON.stringify(rooms.roomy(asked.length)),
     }),
   ])
   const { usage, templates, clusters, waiting, living, warm, now, queued } = read!
+  rooms.read(clusters)
   return {
     room: new Room(tx, project, quotas, sumOf(usage)),
     templates: new Map(templates.map(({ id, body }) => [id, body])),
@@ -57,6 +65,7 @@ const project = sql`${sql.placeholder('project')}::text`
 const templates = sql`${sql.placeholder('templates')}::text[]`
 const wishes = sql`${sql.placeholder('wishes')}::jsonb`
 const names = sql`${sql.placeholder('names')}::jsonb`
+const seen = sql`${sql.placeholder('seen')}::jsonb`
 
 const livingByName = sql`
   select s.id, s.user_id as "user", s.name from jsonb_to_recordset(${names}) as w("user" text, name text)
@@ -66,7 +75,7 @@ const livingByName = sql`
 const readAll = keptSql<{
   usage: UsageRow[]
   templates: { id: string; body: TemplateBody }[]
-  clusters: Candidate[]
+  clusters: CountedCluster[]
   waiting: { wish: string }[]
   living: { id: string; user: string; name: string }[]
   warm: { fit: string }[]
@@ -74,7 +83,7 @@ const readAll = keptSql<{
   queued: number
 }>(sql`
   select ${usageWhereLimited(project)} as usage, ${rowsOf(templatesOf(project, templates))} as templates,
-    ${rowsOf(candidatesOf(project))} as clusters, ${rowsOf(wishesWaiting(project, wishes))} as waiting,
+    ${rowsOf(candidatesOf(project, seen))} as clusters, ${rowsOf(wishesWaiting(project, wishes))} as waiting,
     ${rowsOf(livingByName)} as living, ${rowsOf(warmFits)} as warm,
     (extract(epoch from clock_timestamp()) * 1000)::float8 as now,
     (select count(*)::int from sessions where status = 'queued' and desired = 'running') as queued`)

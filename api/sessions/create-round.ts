@@ -14,11 +14,18 @@ import type { Room } from '../projects/quotas.ts'
 import { bindVolume, takeVolume } from '../volumes/service.ts'
 import { claimEach, type WarmHints } from './claims.ts'
 import { nameKey, readKnown } from './create-reads.ts'
-import { type Asked, type Draft, isRoomGone, type Made, rowOf, writeRows } from './create-rows.ts'
+import { type Asked, type Draft, isRoomGone, type Made, rowOf, type Take, writeRows } from './create-rows.ts'
 import { everyClusterFull, holdClusters, placementRequest, takeNumbers, type Wish } from './place.ts'
 import { findSession, viewOf } from './read.ts'
+import type { CountedCluster, RoomsSeen } from './rooms-seen.ts'
 import { type BuiltSpec, buildSpec } from './spec.ts'
 import { type SessionRow, sessionView } from './view.ts'
+
+export interface Round {
+  outcomes: Outcome<Made>[]
+  /** What clusters get when this is committed. */
+  takes: Take[]
+}
 
 /** The room that was counted is gone, but there is some elsewhere: look again. */
 export class Moved extends Error {}
@@ -30,15 +37,15 @@ export class Moved extends Error {}
 export async function createRound(
   tx: Tx,
   asked: readonly Asked[],
-  { eager, last, hints }: { eager: boolean; last: boolean; hints: WarmHints },
-): Promise<Outcome<Made>[]> {
+  { eager, last, hints, rooms }: { eager: boolean; last: boolean; hints: WarmHints; rooms: RoomsSeen },
+): Promise<Round> {
   const project = asked[0]!.actor.project
   const volume = await settled(asked, ({ input, actor }) => (input.volume ? takeVolume(tx, actor, input.volume) : null))
   const wishes = asked.map(wishOf)
   const hinted = asked.map(({ actor, input }, n) => (eager ? hints.want(actor, input, wishes[n]!) : null))
   // Sent together, done in this order: all is read under the project's lock.
   const [{ room, templates, clusters, waiting, living, warmFits, now, queued }, early] = await Promise.all([
-    readKnown(tx, project, asked, wishes),
+    readKnown(tx, project, asked, wishes, rooms),
     claimEach(tx, project, hinted),
   ])
   const choose = ({ request, wish }: Pick<Draft, 'request' | 'wish'>) => {
@@ -141,21 +148,23 @@ export async function createRound(
     made.set(draft.asked, { session, fresh: { spec: draft.spec, warm: 'warm' in draft.place ? draft.place.warm : null } })
     if (draft.volume && row.cluster_id) await bindVolume(tx, draft.volume.id, row.cluster_id)
   }
+  const takes = atOnce ? takesOf(changes, clusters) : null
   const lives = drafts.some(each => 'value' in each && 'lives' in each.value)
   // Sent together, done in this order; all are over before the transaction is.
   const done = await Promise.allSettled([
-    atOnce && changes.size > 0 ? takeNumbers(tx, changes) : null,
-    rows.length > 0 ? writeRows(tx, rows, made, atOnce ? changes : null) : null,
+    takes && takes.length > 0 ? takeNumbers(tx, takes) : null,
+    rows.length > 0 ? writeRows(tx, rows, made, takes) : null,
     // Nothing is looked at any more.
     lives ? null : committing(tx),
   ])
   for (const each of done) if (each.status === 'rejected') throw isRoomGone(each.reason) ? new Moved() : each.reason
-  return settled(asked, async ({ ctx }, n) => {
+  const outcomes = await settled(asked, async ({ ctx }, n) => {
     const draft = drafts[n]!
     if ('error' in draft) throw draft.error
     if (!('lives' in draft.value)) return made.get(asked[n]!)!
     return { session: viewOf(await findSession(ctx, draft.value.lives, tx), ctx.origin), fresh: null }
   })
+  return { outcomes, takes: takes ?? [] }
 }
 
 /** Each item's own refusal is its own; what is no refusal is everybody's. */
@@ -197,6 +206,13 @@ function changesOf(drafts: readonly Draft[]): Map<string, { cold: number; warm: 
 const takerOf = ({ actor }: Asked) => ({ user: actor.user, token: actor.token, limits: actor.limits ?? {} })
 const takeShare = (room: Room, asked: Asked, built: BuiltSpec) => room.take({ sessions: 1, ...built.takes }, takerOf(asked))
 const giveShare = (room: Room, asked: Asked, built: BuiltSpec) => room.giveBack({ sessions: 1, ...built.takes }, takerOf(asked))
+
+function takesOf(changes: ReturnType<typeof changesOf>, clusters: readonly CountedCluster[]): Take[] {
+  return [...changes].map(([id, change]) => {
+    const { seq, epoch } = clusters.find(each => each.id === id)!
+    return { id, seq, epoch, ...change }
+  })
+}
 
 /** Enough for what it holds and what has been placed there, warm ones included: nobody has to give way. */
 const isRoomy = ({ sessions, warm = 0, capabilities }: Candidate) => sessions + warm <= (capabilities?.capacity.sessions ?? 0)

@@ -38,6 +38,15 @@ export interface Draft {
   place: { warm: Claimed } | { cold: string } | { queued: string }
 }
 
+/** What a cluster gets, and how it stood when it was read. */
+export interface Take {
+  id: string
+  seq: number
+  epoch: number
+  cold: number
+  warm: number
+}
+
 /** `now`: the database's clock, epoch ms. */
 export function rowOf({ asked, built, spec, wish, volume, place }: Draft, freshId: string, now: number, seq: number): SessionRow {
   const { actor, input } = asked
@@ -97,8 +106,11 @@ const columns = sql.raw(
 
 const written = keptSql(sql`
   with here as materialized (
-    select clusters.id, clusters.seq from jsonb_to_recordset(${sql.placeholder('takes')}::jsonb) as t(id text, cold int, warm int)
-    join clusters on clusters.id = t.id where t.cold = 0 or ${hasRoom(sql`t.cold + t.warm`)}
+    select clusters.id, clusters.seq
+    from jsonb_to_recordset(${sql.placeholder('takes')}::jsonb) as t(id text, seq bigint, epoch bigint, cold int, warm int)
+    join clusters on clusters.id = t.id
+    where case when t.cold = 0 then true when clusters.scheduling <> 'open' then false
+      when clusters.seq = t.seq + t.cold + t.warm and clusters.epoch = t.epoch then true else ${hasRoom(sql`t.cold + t.warm`)} end
   ), made as (
     insert into sessions (change_seq, ${columns})
     select case when cluster_id is null or not ${sql.placeholder('relative')}::boolean then change_seq
@@ -114,13 +126,13 @@ const written = keptSql(sql`
 
 /**
  * One statement, sent at once: either all of it is there, or nothing. `takes`: what clusters, locked by the statement before, get and must have room
- * for; the rows' numbers count from their last ones. null: there is room, and the numbers are what they are.
+ * for (those that stand as they were read have it); the rows' numbers count from their last ones. null: there is room, and the numbers are what they are.
  */
 export async function writeRows(
   tx: Tx,
   rows: readonly SessionRow[],
   made: ReadonlyMap<Asked, Made>,
-  takes: ReadonlyMap<string, { cold: number; warm: number }> | null,
+  takes: readonly Take[] | null,
 ): Promise<void> {
   const audit = [...made].map(([{ ctx, actor, input }, { session }]) =>
     auditRow(ctx, {
@@ -132,7 +144,7 @@ export async function writeRows(
   )
   await written(tx, {
     relative: takes !== null,
-    takes: JSON.stringify([...(takes ?? [])].map(([id, take]) => ({ id, ...take }))),
+    takes: JSON.stringify(takes ?? []),
     ...{ rows: JSON.stringify(rows), audit: JSON.stringify(audit), events: JSON.stringify(events) },
   })
 }

@@ -11,6 +11,7 @@ import { volumeLetGo } from '../volumes/service.ts'
 import { hintsOf } from './claims.ts'
 import { createRound, Moved } from './create-round.ts'
 import type { Asked, Made } from './create-rows.ts'
+import { roomsOf } from './rooms-seen.ts'
 import type { Session, SessionCreate } from './schema.ts'
 
 export interface Created {
@@ -64,9 +65,13 @@ function rounds(asked: readonly Asked[]): Asked[][] {
 }
 
 async function attempt(db: Sql, asked: readonly Asked[]): Promise<Outcome<Made>[]> {
+  const rooms = roomsOf(db)
   for (let tries = 0; ; tries++) {
     try {
-      return await db.transaction(tx => createRound(tx, asked, { eager: tries === 0, last: tries >= 3, hints: hintsOf(db) }))
+      const options = { eager: tries === 0, last: tries >= 3, hints: hintsOf(db), rooms }
+      const { outcomes, takes } = await db.transaction(tx => createRound(tx, asked, options))
+      for (const { id, seq, ...placed } of takes) rooms.placed(id, seq, placed)
+      return outcomes
     } catch (error) {
       // A room that was taken, or a name that a rename took, in between.
       if (error instanceof Moved || (tries < 4 && isUniqueViolation(error, 'sessions_live_name'))) continue

@@ -28,13 +28,16 @@ export const wishesWaiting = (project: SQL, wishes: SQL) => sql`
   select wish from jsonb_array_elements_text(${wishes}) wish where exists (select 1 from sessions q where q.status = 'queued'
     and q.desired = 'running' and q.project_id = ${project} and q.placement = wish::jsonb)`
 
-/** Clusters that the project may use, with what they hold now. */
-export const candidatesOf = (project: SQL) => sql`
-  select ${clusters.id}, ${clusters.name}, ${clusters.labels}, ${clusters.scheduling}, ${clusters.capabilities},
-    ${clusterOnline} as online, ${liveHere} as sessions, ${warmHere} as warm
-  from ${clusters} where ${clusters.project_id} is null or ${clusters.project_id} = ${project} order by ${clusters.id}`
+/** Clusters that the project may use, with what they hold now. `seen` (a JSON list of `Seen`): where that still stands nothing is counted. */
+export const candidatesOf = (project: SQL, seen: SQL) => sql`
+  select ${clusters.id}, ${clusters.name}, ${clusters.labels}, ${clusters.scheduling}, ${clusters.capabilities}, ${clusters.seq},
+    ${clusters.epoch}, ${clusterOnline} as online, coalesce(seen.sessions, ${liveHere}) as sessions,
+    coalesce(seen.warm, ${warmHere}) as warm, seen.id is null as counted
+  from ${clusters} left join jsonb_to_recordset(${seen}) as seen(id text, seq bigint, epoch bigint, sessions int, warm int)
+    on seen.id = ${clusters.id} and seen.seq = ${clusters.seq} and seen.epoch = ${clusters.epoch}
+  where ${clusters.project_id} is null or ${clusters.project_id} = ${project} order by ${clusters.id}`
 
-const candidatesFor = keptSql<Candidate>(candidatesOf(sql`${sql.placeholder('project')}`))
+const candidatesFor = keptSql<Candidate>(candidatesOf(sql`${sql.placeholder('project')}`, sql`'[]'::jsonb`))
 
 export const candidates = (db: Sql, project: string): Promise<Candidate[]> => candidatesFor(db, { project })
 
@@ -88,12 +91,12 @@ async function claimCluster(tx: Tx, project: string, request: PlacementRequest, 
 export const everyClusterFull = 'Every cluster that could serve it is full.'
 
 /** The cluster of this row (`clusters`) takes `more` beside all that it holds, warm ones included. */
-export const hasRoom = (more: SQL) => sql`(${clusters.scheduling} = 'open'
-  and coalesce((${clusters.capabilities} -> 'capacity' ->> 'sessions')::int, 0) >= ${more} + ${liveHere} + ${warmHere})`
+export const hasRoom = (more: SQL) => sql`coalesce((${clusters.capabilities} -> 'capacity' ->> 'sessions')::int, 0)
+  >= ${more} + ${liveHere} + ${warmHere}`
 
 /** Locks clusters, in the order in which everybody does, and takes a number for each change. */
-export async function takeNumbers(tx: Tx, changes: ReadonlyMap<string, { cold: number; warm: number }>): Promise<void> {
-  await numbersTaken(tx, { takes: JSON.stringify([...changes].map(([id, { cold, warm }]) => ({ id, n: cold + warm }))) })
+export async function takeNumbers(tx: Tx, takes: readonly { id: string; cold: number; warm: number }[]): Promise<void> {
+  await numbersTaken(tx, { takes: JSON.stringify(takes.map(({ id, cold, warm }) => ({ id, n: cold + warm }))) })
 }
 
 const numbersTaken = keptSql(sql`
