@@ -21,7 +21,16 @@ export const requestSuite = (options: Options) =>
       await empty.end()
     }
   })
-export const createSuite = (options: Options) => onStage((stage, database) => creates(stage, database, options))
+export const createSuite = (options: Options) =>
+  onStage(async (stage, database) => {
+    const env = { DATABASE_URL: stage.databaseUrl }
+    const { part: floor, ready } = await Part.begin<{ port: number }>('bench/parts/empty-hono.ts', [], env)
+    try {
+      return await creates(stage, database, `http://127.0.0.1:${ready.port}/`, options)
+    } finally {
+      await floor.end()
+    }
+  })
 export const idleSuite = (options: Options) =>
   onStage(async (stage, database) => [...(await idleStreams(stage, options)), ...(await idleLinks(stage, database, options))])
 export const growthSuite = (options: Options) => onStage((stage, database) => growth(stage, database, options))
@@ -70,12 +79,19 @@ async function requests(stage: Stage, emptyUrl: string, { rounds, scale, say }: 
   ]
 }
 
-async function creates(stage: Stage, database: postgres.Sql, { rounds, scale, say }: Options): Promise<Figure[]> {
+async function creates(
+  stage: Stage,
+  database: postgres.Sql,
+  floorUrl: string,
+  { rounds, scale, say }: Options,
+): Promise<Figure[]> {
   say('scale: creates')
   await database`create table if not exists bench_rows as select * from sessions limit 0`
   const [row] = await database`select * from sessions limit 1`
   const count = Math.round(150 * scale)
   const create = () => stage.call('POST', '/v1/sessions', { template: 'bench' })
+  const post = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"template":"bench"}' }
+  const floor = async () => void (await (await fetch(floorUrl, post)).text())
   const insert = () => database`insert into bench_rows ${database(row as never)}`
   const several = await interleaved(rounds, {
     porthole: () => perSecond(count, 8, create),
@@ -83,6 +99,7 @@ async function creates(stage: Stage, database: postgres.Sql, { rounds, scale, sa
   })
   const crowd = await interleaved(rounds, {
     porthole: () => perSecond(2 * count, 32, create),
+    floor: () => perSecond(2 * count, 32, floor),
     raw: () => perSecond(2 * count, 32, insert),
   })
   const alone = await interleaved(rounds, {
@@ -127,6 +144,14 @@ async function creates(stage: Stage, database: postgres.Sql, { rounds, scale, sa
   return [
     figure('creates, 8 at once', several, 0.5),
     figure('creates, 32 at once', crowd),
+    {
+      ...{ suite, name: 'the same', unit: '/s', value: median(crowd.porthole), noise: noiseOf(crowd.porthole) },
+      peer: { name: 'a bare Hono route with one insert', value: median(crowd.floor) },
+    },
+    {
+      ...{ suite, name: 'that bare route', unit: '/s', value: median(crowd.floor), noise: noiseOf(crowd.floor) },
+      peer: { name: 'raw single-row commits', value: median(crowd.raw) },
+    },
     figure('creates, one after the other', alone),
     {
       ...{
