@@ -90,3 +90,14 @@ export function table(figures: readonly Figure[]): string {
 function short(value: number): string {
   return Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(2)
 }
+
+/** How many of `once` a second, `atOnce` at any time. */
+export async function perSecond(count: number, atOnce: number, once: () => Promise<unknown>): Promise<number> {
+  let left = count
+  const began = performance.now()
+  const worker = async () => {
+    while (left-- > 0) await once()
+  }
+  await Promise.all(Array.from({ length: atOnce }, worker))
+  return count / ((performance.now() - began) / 1000)
+}

@@ -2,7 +2,9 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type postgres from 'postgres'
 import { WebSocket } from 'ws'
+import { connect } from '#db/connect.ts'
 import { startEmbeddedPostgres } from '#db/embedded/postgres.ts'
 import { delayedWay } from './delayed-way.ts'
 import { Part } from './processes.ts'
@@ -104,4 +106,16 @@ export function openSocket(url: string, token?: string, protocols: string[] = []
     ws.once('error', failed)
     ws.once('unexpected-response', (_, answer) => failed(new Error(`refused: ${answer.statusCode}`)))
   })
+}
+
+/** With a database client beside it, and room for whatever comes. */
+export async function onStage<T>(measure: (stage: Stage, database: postgres.Sql) => Promise<T>): Promise<T> {
+  const stage = await openStage({ places: 100_000 })
+  const database = connect(stage.databaseUrl, { max: 16, onnotice: () => {} })
+  try {
+    return await measure(stage, database)
+  } finally {
+    await database.end({ timeout: 2 })
+    await stage.close()
+  }
 }
