@@ -1,8 +1,8 @@
 /** Many at once against one limit, over real Postgres: exactly as many get through as there is room for. */
-import { and, eq, isNull, sql } from 'drizzle-orm'
+import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openDatabase } from '#db/client.ts'
-import { audit, grants, sessions, tickets } from '#db/schema.ts'
+import { type OpenDatabase, openDatabase } from '#db/client.ts'
+import { audit, clusters, grants, sessions, tickets } from '#db/schema.ts'
 import type { Scope } from './context.ts'
 import { createSession } from './sessions/create.ts'
 import { SessionCreate } from './sessions/schema.ts'
@@ -72,6 +72,28 @@ describe('quotas', () => {
       ...Array(5).fill('starting'),
     ])
     for (const replica of replicas) await replica.close()
+  })
+
+  it('of several replicas: what another one has placed counts where one chooses', async () => {
+    const [here, there] = [1, 2].map(() => openDatabase(api.url, { max: 2, applicationName: 'racers' })) as [
+      OpenDatabase,
+      OpenDatabase,
+    ]
+    const [one, two] = [await new FakeCluster(api).connect(capable(50)), await new FakeCluster(api).connect(capable(50))]
+    await api.db
+      .update(clusters)
+      .set({ labels: { pair: one.id } })
+      .where(inArray(clusters.id, [one.id, two.id]))
+    const ctx = api.ctx(await api.mint({ scopes }), scopes)
+    const at = async ({ db }: OpenDatabase, body: object) =>
+      (await createSession({ ...ctx, db }, SessionCreate.parse({ template: 'chromium', ...body }))).session.cluster
+    const either = { selector: { pair: one.id } }
+    expect(await at(here, { cluster: one.id })).toBe(one.id)
+    for (let n = 0; n < 3; n++) await at(there, { cluster: two.id })
+    expect([await at(here, either), await at(here, either)]).toEqual([one.id, one.id])
+    for (let n = 0; n < 3; n++) await at(there, { cluster: one.id })
+    expect(await at(here, either)).toBe(two.id)
+    for (const replica of [here, there]) await replica.close()
   })
 
   it('of several projects for the last room of one cluster: as many as it has, each with a number of its own', async () => {
