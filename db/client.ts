@@ -3,6 +3,7 @@ import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import type postgres from 'postgres'
 import { connect } from './connect.ts'
 import { prepared } from './prepared.ts'
+import type { Open } from './renewed.ts'
 import * as schema from './schema.ts'
 
 export type Db = PostgresJsDatabase<typeof schema>
@@ -28,14 +29,17 @@ export interface DatabaseOptions {
 
 /** `max`: connections; `fetch_types: false` saves a round trip on each connection (we have no array parameters of custom types). */
 export function openDatabase(url: string, options: DatabaseOptions): OpenDatabase {
-  const client = connect(url, {
-    max: options.max,
-    fetch_types: false,
-    connect_timeout: 10,
-    ...(options.idleSeconds === undefined ? {} : { idle_timeout: options.idleSeconds }),
-    onnotice: () => {},
-    connection: { application_name: options.applicationName },
-  })
+  const open: Open = more =>
+    connect(url, {
+      max: options.max,
+      fetch_types: false,
+      connect_timeout: 10,
+      ...(options.idleSeconds === undefined ? {} : { idle_timeout: options.idleSeconds }),
+      onnotice: () => {},
+      connection: { application_name: options.applicationName },
+      ...more,
+    })
   const { prepare = true } = options
-  return { db: drizzle(prepare ? prepared(client) : client, { schema }), client, close: () => client.end({ timeout: 3 }) }
+  const client = prepare ? prepared(open) : open({})
+  return { db: drizzle(client, { schema }), client, close: () => client.end({ timeout: 3 }) }
 }

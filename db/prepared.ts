@@ -5,30 +5,51 @@
 import type postgres from 'postgres'
 import { lastUsedFirst } from './last-used-first.ts'
 import { pipelined, type Work } from './pipelined.ts'
+import { type Open, renewed } from './renewed.ts'
 
 /** Statements with lists of varying length are many; beyond this they are no longer kept. */
 const mostStatements = 1_000
 
-export function prepared(client: postgres.Sql): postgres.Sql {
+type Seen = (connection: object) => unknown
+interface Options {
+  simple?: boolean
+  onexecute?: Seen
+}
+
+export function prepared(open: Open): postgres.Sql {
   const known = new Set<string>()
   const keeps = (query: string) => {
     if (known.size < mostStatements) known.add(query)
     return known.has(query)
   }
-  // Without parameters postgres.js would send a text to be parsed and planned anew, unless told.
-  const kept = (query: string, options: { simple?: boolean } = {}) =>
-    options.simple ? options : { simple: false, ...options, prepare: keeps(query), onexecute }
-  const onexecute = lastUsedFirst()
-  const wrapped = new Proxy(client, {
-    get(target, name) {
-      const value: unknown = Reflect.get(target, name)
-      if (typeof value !== 'function') return value
-      if (name === 'unsafe')
-        return (query: string, parameters?: unknown[], options?: { simple?: boolean }) =>
-          value.call(target, query, parameters, kept(query, options))
-      if (name === 'begin') return (work: Work) => pipelined(wrapped, work)
-      return value
-    },
+  const { current, end } = renewed(open, lastUsedFirst)
+  // Listening has a connection of its own, which dials and listens again by itself.
+  const listening = open({})
+
+  function unsafe(query: string, parameters?: never[], options: Options = {}) {
+    const { sql, onexecute } = current()
+    const seen = options.onexecute ? both(onexecute, options.onexecute) : onexecute
+    // Without parameters postgres.js would send a text to be parsed and planned anew, unless told.
+    const kept = options.simple ? options : { simple: false, ...options, prepare: keeps(query) }
+    return sql.unsafe(query, parameters, { ...kept, onexecute: seen } as object)
+  }
+
+  const own: Partial<Record<string | symbol, unknown>> = {
+    unsafe,
+    begin: (work: Work) => pipelined(wrapped, work),
+    listen: listening.listen,
+    end: async (options?: { timeout?: number }) => void (await Promise.all([end(options), listening.end(options)])),
+  }
+  const wrapped = new Proxy(listening, {
+    get: (_, name) => own[name] ?? Reflect.get(current().sql, name),
+    apply: (_, self, args) => Reflect.apply(current().sql, self, args),
   })
   return wrapped
 }
+
+const both =
+  (one: Seen, other: Seen): Seen =>
+  connection => {
+    one(connection)
+    return other(connection)
+  }
