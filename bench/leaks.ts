@@ -1,7 +1,7 @@
 /** What stays when everything has ended: streams opened and cut in every phase, sessions made and deleted through a pool. */
 import type postgres from 'postgres'
 import { WebSocket } from 'ws'
-import { connect } from '#db/connect.ts'
+import { connect } from '#db/driver/connect.ts'
 import type { Figure } from './figures.ts'
 import type { Options } from './options.ts'
 import { openStage, type Stage } from './stage.ts'

@@ -1,9 +1,9 @@
 /** Opens Postgres. Node and Workers use the same client; only the pool size differs (Workers: one client a request). */
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import type postgres from 'postgres'
-import { connect } from './connect.ts'
-import { prepared } from './prepared.ts'
-import type { Open } from './renewed.ts'
+import { connect } from './driver/connect.ts'
+import { prepared } from './driver/prepared.ts'
+import type { Open } from './driver/renewed.ts'
 import * as schema from './schema.ts'
 
 export type Db = PostgresJsDatabase<typeof schema>

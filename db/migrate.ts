@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import { drizzle } from 'drizzle-orm/postgres-js'
 import { migrate as run } from 'drizzle-orm/postgres-js/migrator'
-import { connect } from './connect.ts'
+import { connect } from './driver/connect.ts'
 
 const folder = fileURLToPath(new URL('./migrations', import.meta.url))
 /** Any fixed number: who holds this advisory lock migrates. Needs a direct connection, not a transaction pooler. */

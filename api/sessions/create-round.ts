@@ -4,7 +4,7 @@
  * taken nothing, so for everybody it is as if they had come one after the other. Locks: volume, project, clusters in their order.
  */
 import type { Tx } from '#db/client.ts'
-import { committing } from '#db/pipelined.ts'
+import { committing } from '#db/driver/pipelined.ts'
 import type { Outcome } from '#db/together.ts'
 import { type Candidate, neverProblem, place } from '../clusters/placement.ts'
 import { newId } from '../ids.ts'

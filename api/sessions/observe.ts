@@ -4,8 +4,8 @@
  */
 import { and, eq, inArray, sql } from 'drizzle-orm'
 import type { Db, Tx } from '#db/client.ts'
+import { committing } from '#db/driver/pipelined.ts'
 import { kept, keptSql } from '#db/kept.ts'
-import { committing } from '#db/pipelined.ts'
 import { type SessionStatus, sessions, type TerminationReason, volumes } from '#db/schema.ts'
 import { textArray } from '#db/together.ts'
 import type { ObservedJob } from '#protocol/job-spec.ts'

@@ -4,7 +4,7 @@
  */
 import { serve } from '@hono/node-server'
 import { Hono } from 'hono'
-import { connect } from '#db/connect.ts'
+import { connect } from '#db/driver/connect.ts'
 
 const { DATABASE_URL } = process.env
 const database = DATABASE_URL ? connect(DATABASE_URL, { max: 16, onnotice: () => {} }) : null

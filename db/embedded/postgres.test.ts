@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { connect } from '../connect.ts'
+import { connect } from '../driver/connect.ts'
 import { type Identity, identitiesFor } from './identity.ts'
 import { DataDirInUse, type EmbeddedPostgres, startEmbeddedPostgres } from './postgres.ts'
 

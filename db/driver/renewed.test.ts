@@ -3,8 +3,8 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import postgres from 'postgres'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
-import { testDatabase } from '../tests/database.ts'
-import { type OpenDatabase, openDatabase } from './client.ts'
+import { testDatabase } from '../../tests/database.ts'
+import { type OpenDatabase, openDatabase } from '../client.ts'
 import { type Open, renewed } from './renewed.ts'
 
 let database: Awaited<ReturnType<typeof testDatabase>>

@@ -1,8 +1,8 @@
 /** One after the other go over one connection; many at once still have all of them, also after connections were lost. */
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { testDatabase } from '../tests/database.ts'
-import { type OpenDatabase, openDatabase, type Sql } from './client.ts'
+import { testDatabase } from '../../tests/database.ts'
+import { type OpenDatabase, openDatabase, type Sql } from '../client.ts'
 
 let open: OpenDatabase
 let drop: () => Promise<void>

@@ -5,7 +5,7 @@
  * connection was lost takes no more statements: sent, they would dial anew and run outside of it.
  */
 import type postgres from 'postgres'
-import type { Tx } from './client.ts'
+import type { Tx } from '../client.ts'
 
 type Statement = postgres.PendingQuery<postgres.Row[]> & { handler(statement: Statement): void; reject(error: Error): void }
 export type Work = (sql: Handle) => unknown

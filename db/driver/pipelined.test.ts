@@ -1,8 +1,8 @@
 /** Transactions that do not wait at their ends: all or nothing, alone on their connection, and nothing outside of them when that is lost. */
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
-import { testDatabase } from '../tests/database.ts'
-import { type OpenDatabase, openDatabase, type Sql, type Tx } from './client.ts'
+import { testDatabase } from '../../tests/database.ts'
+import { type OpenDatabase, openDatabase, type Sql, type Tx } from '../client.ts'
 import { committing } from './pipelined.ts'
 
 let database: Awaited<ReturnType<typeof testDatabase>>
