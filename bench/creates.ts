@@ -1,6 +1,7 @@
 /** Creates beside raw commits, beside a bare route with one insert, and a warm one beside its own transaction. */
 import type postgres from 'postgres'
 import { type Figure, interleaved, median, noiseOf, perSecond } from './figures.ts'
+import { ask } from './http.ts'
 import type { Options } from './options.ts'
 import { Part } from './processes.ts'
 import { onStage, type Stage } from './stage.ts'
@@ -29,8 +30,7 @@ async function creates(
   const [row] = await database`select * from sessions limit 1`
   const count = Math.round(150 * scale)
   const create = () => stage.call('POST', '/v1/sessions', { template: 'bench' })
-  const post = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"template":"bench"}' }
-  const floor = async () => void (await (await fetch(floorUrl, post)).text())
+  const floor = () => ask(floorUrl, { method: 'POST', body: { template: 'bench' } })
   const insert = () => database`insert into bench_rows ${database(row as never)}`
   const several = await interleaved(rounds, {
     porthole: () => perSecond(count, 8, create),
@@ -100,6 +100,10 @@ async function creates(
       peer: { name: 'raw single-row commits', value: median(crowd.raw) },
     },
     figure('a second, one after the other', alone),
+    {
+      ...{ suite, name: 'a second, 32 at once', unit: '/s', value: median(crowd.porthole), noise: noiseOf(crowd.porthole) },
+      peer: { name: 'raw single-row commits, one after the other', value: median(alone.raw) },
+    },
     warmFigure('a warm one, answered running, with quotas', counted),
     warmFigure('a warm one without quotas', uncounted),
     {

@@ -5,6 +5,7 @@ import { WebSocket } from 'ws'
 import { agentAudience } from '#protocol/agent-identity.ts'
 import { linkSubprotocol } from '#protocol/link-messages.ts'
 import { type Figure, interleaved, median, noiseOf, perSecond } from './figures.ts'
+import { ask } from './http.ts'
 import type { Options } from './options.ts'
 import { Part } from './processes.ts'
 import { onStage, type Stage } from './stage.ts'
@@ -26,14 +27,13 @@ export const growthSuite = (options: Options) => onStage((stage, database) => gr
 
 async function requests(stage: Stage, emptyUrl: string, { rounds, scale, say }: Options): Promise<Figure[]> {
   say('scale: requests')
-  const headers = { authorization: `Bearer ${stage.token}` }
-  const get = async (url: string, init?: RequestInit) => void (await (await fetch(url, init)).arrayBuffer())
+  const { token } = stage
   const count = Math.round(2_000 * scale)
   const rates = await interleaved(rounds, {
-    me: () => perSecond(count, 16, () => get(`${stage.url}/v1/me`, { headers })),
-    session: () => perSecond(count, 16, () => get(`${stage.url}/v1/sessions/${stage.session}`, { headers })),
-    health: () => perSecond(count, 16, () => get(`${stage.url}/health`)),
-    empty: () => perSecond(count, 16, () => get(emptyUrl)),
+    me: () => perSecond(count, 16, () => ask(`${stage.url}/v1/me`, { token })),
+    session: () => perSecond(count, 16, () => ask(`${stage.url}/v1/sessions/${stage.session}`, { token })),
+    health: () => perSecond(count, 16, () => ask(`${stage.url}/health`)),
+    empty: () => perSecond(count, 16, () => ask(emptyUrl)),
   })
   const figure = (name: string, way: 'me' | 'session' | 'health', than?: number): Figure => ({
     ...{ suite, name, unit: '/s', value: median(rates[way]), peer: { name: 'empty Hono', value: median(rates.empty) } },

@@ -7,6 +7,7 @@ import { WebSocket } from 'ws'
 import { connect } from '#db/driver/connect.ts'
 import { startEmbeddedPostgres } from '#db/embedded/postgres.ts'
 import { delayedWay } from './delayed-way.ts'
+import { ask } from './http.ts'
 import { Part } from './processes.ts'
 
 export interface Stage {
@@ -50,13 +51,8 @@ export async function openStage(options: StageOptions = {}): Promise<Stage> {
     undo.push(() => api.end())
     const { url, token } = ready
     const call: Stage['call'] = async (method, path, body) => {
-      const answer = await fetch(url + path, {
-        method,
-        headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      })
-      const text = await answer.text()
-      return { status: answer.status, body: text === '' ? null : JSON.parse(text) }
+      const { status, text } = await ask(url + path, { method, token, body })
+      return { status, body: text === '' ? null : JSON.parse(text) }
     }
     const { part: target, ready: at } = await Part.begin<{ port: number; greeter: number }>('bench/parts/tcp-target.ts')
     undo.push(() => target.end())
