@@ -52,6 +52,8 @@ export interface Ctx extends Services {
   /** Scheme and host that users reach the API by, without a trailing slash. */
   origin: string
   actor: Actor
+  /** Its rate is still being asked: a verb that began must wait for this before it writes. Absent: it has been admitted. */
+  admitted?: Promise<void>
   /**
    * For what must only happen once the change is committed: nudges, ended streams, forgotten tokens. A verb calls it after its own
    * `ctx.db.transaction(…)` has returned: `await ctx.afterCommit(() => ctx.tunnel.nudge(cluster))`. It runs at once; or, under an

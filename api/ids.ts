@@ -38,7 +38,13 @@ export function newId(prefix: IdPrefix): string {
   return `${prefix}_${Date.now().toString(36).padStart(9, '0')}${randomWord(11)}`
 }
 
-/** As `newId`, for every request: names it in logs and opens nothing, so 44 bits that cost little are enough. */
+/** Of this process; made with the first request, for Workers have no randomness before. */
+let ownWord = ''
+let requests = 0
+
+/** As `newId`, for every request: names it in logs and opens nothing, so a random word of the process and a count are enough. */
 export function newRequestId(): string {
-  return `req_${Date.now().toString(36).padStart(9, '0')}${crypto.randomUUID().slice(-11)}`
+  ownWord ||= randomWord(5)
+  requests = (requests + 1) % 36 ** 6
+  return `req_${Date.now().toString(36).padStart(9, '0')}${ownWord}${requests.toString(36).padStart(6, '0')}`
 }

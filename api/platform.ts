@@ -72,8 +72,8 @@ export interface StreamGrant {
 export interface Tunnel {
   /** Who holds the viewers that this tunnel opens: goes into `grants.replica_id`. */
   readonly home: string
-  /** Desired state of the cluster changed (after commit): a hint; polling is the truth. */
-  nudge(cluster: string): Promise<void>
+  /** Desired state of the cluster changed (after commit): a hint; polling is the truth. `urgent` false: nobody waits for what its agent does about it. */
+  nudge(cluster: string, urgent?: boolean): Promise<void>
   /** An agent's control link; the caller has checked the agent's signature. */
   acceptLink(request: Request, agent: { id: string; cluster: string; clusterName: string }): Promise<Response>
   /** An agent's data socket for a stream, authenticated by its single-use key. */

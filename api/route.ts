@@ -118,13 +118,15 @@ export interface RouteRules {
   operationId: string
   /** What it counts against; absent: POSTs against the project, the rest against nothing. Ending things is `none`. */
   limit?: Limit
+  /** The verb waits for `ctx.admitted` itself, and so may begin before that is known. */
+  beginsEarly?: boolean
   /** The answer holds a secret: kept for its idempotency key only sealed with the caller's own. */
   secretAnswer?: boolean
 }
 
 /** `createRoute` with the guard for its `access`, limits, idempotency keys (POST) and the errors every route may answer. */
 export function route<const R extends Omit<RouteConfig, 'security' | 'middleware'> & RouteRules>(config: R) {
-  const { access, limit, secretAnswer, ...rest } = config
+  const { access, limit, beginsEarly, secretAnswer, ...rest } = config
   const open = access === 'public' || access === 'agent'
   const counted = limit ?? (rest.method === 'post' && !open ? 'project' : 'none')
   const keyed = rest.method === 'post' && !open
@@ -134,7 +136,7 @@ export function route<const R extends Omit<RouteConfig, 'security' | 'middleware
     'x-access': access,
     middleware: [
       guard(access),
-      ...(counted === 'none' ? [] : [rateLimited(counted)]),
+      ...(counted === 'none' ? [] : [rateLimited(counted, beginsEarly)]),
       ...(takesJson ? [jsonBodyOnly] : []),
       ...(keyed ? [idempotent({ secret: secretAnswer === true })] : []),
     ],

@@ -8,37 +8,92 @@ import { giveBack, type Taken, takeFromRate } from './gcra.ts'
 /** `project`: the acting project's rate; `login`: the client's address; `guess`: the same, of wrong tries only; `none`: never refused. */
 export type Limit = 'project' | 'login' | 'guess' | 'none'
 
-export function rateLimited(limit: Exclude<Limit, 'none'>): MiddlewareHandler<AppEnv> {
+/**
+ * `early`: the verb begins while its rate is asked, and waits for `ctx.admitted` before it writes anything. Only where the rate has had plenty left
+ * lately, so that hardly anybody who is refused has begun; where nobody else asks it, for then it has its connection before the verb's transaction
+ * holds one; and not under an `Idempotency-Key`, which would keep the refusal as its answer.
+ */
+export function rateLimited(limit: Exclude<Limit, 'none'>, early = false): MiddlewareHandler<AppEnv> {
   return async function rate_limited(c, next) {
-    const taken = await takeAll(c.var.ctx, limit)
-    const headers = {
-      'ratelimit-limit': String(taken.limit),
-      'ratelimit-remaining': String(taken.remaining),
-      'ratelimit-reset': String(taken.resetSeconds),
-    }
-    if (!taken.admitted) {
-      throw new Problem('rate_limited', `At most ${taken.limit} a minute. Try again in ${taken.retrySeconds} s.`, {
-        headers: { ...headers, 'retry-after': String(Math.max(1, taken.retrySeconds)) },
-      })
-    }
+    const { ctx } = c.var
+    const begins = early && c.req.header('idempotency-key') === undefined && isEasy(buckets(ctx, limit))
+    const rate = takeAll(ctx, limit)
+    if (begins) {
+      ctx.admitted = rate.then(refuseOver)
+      // Of those who are refused before they ask.
+      ctx.admitted.catch(() => {})
+    } else refuseOver(await rate)
     await next()
+    const taken = await rate
+    refuseOver(taken)
     if (limit === 'guess' && c.res.ok) {
-      const { key, perMinute } = bucket(c.var.ctx, limit)
-      await giveBack(c.var.ctx.db, key, { perMinute })
+      const { key, perMinute } = bucket(ctx, limit)
+      await giveBack(ctx.db, key, { perMinute })
     }
-    for (const [name, value] of Object.entries(headers)) c.res.headers.set(name, value)
+    for (const [name, value] of Object.entries(headersOf(taken))) c.res.headers.set(name, value)
   }
 }
 
-/** The token's own rate first: what it refuses costs its project nothing. Told is the one with less left. */
+const headersOf = ({ limit, remaining, resetSeconds }: Taken) => ({
+  'ratelimit-limit': String(limit),
+  'ratelimit-remaining': String(remaining),
+  'ratelimit-reset': String(resetSeconds),
+})
+
+function refuseOver(taken: Taken): void {
+  if (taken.admitted) return
+  throw new Problem('rate_limited', `At most ${taken.limit} a minute. Try again in ${taken.retrySeconds} s.`, {
+    headers: { ...headersOf(taken), 'retry-after': String(Math.max(1, taken.retrySeconds)) },
+  })
+}
+
+/** Keys that had at least half of their rate left, and until when (epoch ms) that counts. */
+const plenty = new Map<string, number>()
+const plentyMs = 2_000
+const mostKeys = 10_000
+
+function notePlenty(key: string, { limit, remaining }: Taken): void {
+  if (plenty.size >= mostKeys) plenty.clear()
+  if (remaining * 2 >= limit) plenty.set(key, Date.now() + plentyMs)
+  else plenty.delete(key)
+}
+
+/** How many ask for a key just now. */
+const asking = new Map<string, number>()
+
+const isEasy = ([first, ...more]: { key: string }[]) =>
+  more.length === 0 && !asking.has(first!.key) && (plenty.get(first!.key) ?? 0) > Date.now()
+
+async function askRate({ db }: Ctx, key: string, perMinute: number): Promise<Taken> {
+  asking.set(key, (asking.get(key) ?? 0) + 1)
+  try {
+    const taken = await takeFromRate(db, key, { perMinute })
+    notePlenty(key, taken)
+    return taken
+  } finally {
+    const others = asking.get(key)! - 1
+    if (others > 0) asking.set(key, others)
+    else asking.delete(key)
+  }
+}
+
+/** What the first refuses costs the next nothing. Told is the one with less left. */
 async function takeAll(ctx: Ctx, limit: Exclude<Limit, 'none'>): Promise<Taken> {
+  let told: Taken | null = null
+  for (const { key, perMinute } of buckets(ctx, limit)) {
+    const taken = await askRate(ctx, key, perMinute)
+    if (!taken.admitted) return taken
+    if (!told || taken.remaining <= told.remaining) told = taken
+  }
+  return told!
+}
+
+/** The token's own rate before its project's. */
+function buckets(ctx: Ctx, limit: Exclude<Limit, 'none'>): { key: string; perMinute: number }[] {
   const { actor } = ctx
   const own = limit === 'project' && actor.kind === 'token' ? actor.limits?.requests_per_minute : undefined
-  const first = own === undefined ? null : await takeFromRate(ctx.db, `token ${tokenActor(ctx).token}`, { perMinute: own })
-  if (first && !first.admitted) return first
-  const { key, perMinute } = bucket(ctx, limit)
-  const taken = await takeFromRate(ctx.db, key, { perMinute })
-  return first && taken.admitted && first.remaining < taken.remaining ? first : taken
+  const shared = bucket(ctx, limit)
+  return own === undefined ? [shared] : [{ key: `token ${tokenActor(ctx).token}`, perMinute: own }, shared]
 }
 
 /** What the acting project's requests are counted under, and its rate. */

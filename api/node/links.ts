@@ -75,8 +75,8 @@ export class Links {
   }
 
   /** Desired state may have changed. */
-  nudge(cluster: string): void {
-    this.nudges.nudge(cluster)
+  nudge(cluster: string, urgent = true): void {
+    this.nudges.nudge(cluster, urgent)
   }
 
   /** False when this replica does not hold the cluster's link. */

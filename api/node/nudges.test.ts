@@ -36,10 +36,25 @@ test('what comes soon after goes together, and is never lost', () => {
   expect(passed).toHaveLength(7)
 })
 
+test('what nobody waits for goes later, with whatever goes first', () => {
+  for (let ms = 0; ms < 250; ms += 10) {
+    nudges.nudge('clu_a', false)
+    vi.advanceTimersByTime(10)
+  }
+  expect(passed).toHaveLength(2)
+  nudges.nudge('clu_a')
+  vi.advanceTimersByTime(0)
+  expect(passed).toHaveLength(3)
+  vi.advanceTimersByTime(1_000)
+  expect(passed).toHaveLength(3)
+})
+
 test('nothing is passed on after the end', () => {
   nudges.nudge('clu_a')
+  nudges.nudge('clu_c', false)
   nudges.close()
   nudges.nudge('clu_b')
+  nudges.nudge('clu_b', false)
   vi.advanceTimersByTime(1_000)
   expect(passed).toEqual([])
 })

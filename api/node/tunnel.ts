@@ -56,8 +56,8 @@ export class NodeTunnel implements Tunnel {
     })
   }
 
-  async nudge(cluster: string): Promise<void> {
-    if (this.links.has(cluster)) this.links.nudge(cluster)
+  async nudge(cluster: string, urgent = true): Promise<void> {
+    if (this.links.has(cluster)) this.links.nudge(cluster, urgent)
     else await this.env.peers.notifyNudge(cluster)
   }
 

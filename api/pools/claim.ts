@@ -17,6 +17,8 @@ export interface Claimed {
   cluster: string
   /** It runs; false: it is on its way up, which is still sooner than one that was not begun. */
   ready: boolean
+  /** It has the display and the environment that were asked for. */
+  same: boolean
   versions: Record<string, string>
   notes: string[]
   pod: (typeof warm_sessions.$inferSelect)['pod']
@@ -69,7 +71,8 @@ const taking = keptSql<Claimed>(sql`
     order by w.status = 'ready' desc, (w.spec -> 'env' = ${env}) desc, (w.spec -> 'display' = ${display}) desc, w.ready_at, w.id
     limit ${sql.placeholder('count')} for update of w skip locked),
   taken as (delete from warm_sessions w using best where w.id = best.id returning w.*)
-  select id, pool_id as pool, cluster_id as cluster, status = 'ready' as ready, versions, notes, pod from taken order by ready desc, ready_at, id`)
+  select id, pool_id as pool, cluster_id as cluster, status = 'ready' as ready,
+    (spec -> 'env' = ${env} and spec -> 'display' = ${display}) as same, versions, notes, pod from taken order by ready desc, ready_at, id`)
 
 /** What warm ones there are, whoever may have them: most creates then know that they need not look. */
 export const warmFits = sql`select distinct fit from warm_sessions where desired = 'running' and status in ('ready', 'starting')`

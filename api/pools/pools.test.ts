@@ -73,6 +73,52 @@ describe('a create that fits', () => {
     expect(api.tunnel.nudged).toContain(cluster.id)
   })
 
+  it('hurries its agent only for what somebody waits for', async () => {
+    await filled(3)
+    const hurried = async (body: object) => {
+      const { status } = (await create(body)).body
+      await api.settled()
+      return [status, api.tunnel.urgent.at(-1)]
+    }
+    expect(await hurried({ labels: { a: 'b' }, start_url: 'about:blank' })).toEqual(['running', false])
+    expect(await hurried({ start_url: 'https://example.com' })).toEqual(['running', true])
+    expect(await hurried({ env: { X: '1' } })).toEqual(['running', true])
+    expect(await hurried({})).toEqual(['starting', true])
+  })
+
+  it('begins while its rate is asked: who is refused then has taken and written nothing', async () => {
+    const ids = await filled(3)
+    const project = await api.project({ requests_per_minute: 10 })
+    const user = await api.mint({ project, scopes: ['sessions:write'] })
+    const late = (seconds: number) =>
+      api.db.execute(
+        sql`update rate_limits set tat = clock_timestamp() + make_interval(secs => ${seconds}) where key = ${`project ${project}`}`,
+      )
+    expect((await create({}, user)).headers.get('ratelimit-remaining')).toBe('9')
+    // Plenty is left, as far as anybody knows here.
+    await late(60)
+    const refused = await create({}, user)
+    expect(refused).toMatchObject({ status: 429, body: { code: 'rate_limited' } })
+    expect(refused.headers.get('ratelimit-remaining')).toBe('0')
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+    expect((await rows()).map(({ id }) => id)).toEqual(ids.slice(1))
+    const of = eq(sessions.project_id, project)
+    expect(await api.db.$count(sessions, of)).toBe(1)
+
+    await late(0)
+    expect((await create({}, user)).status).toBe(201)
+    await late(60)
+    const answers = await Promise.all([
+      create({ template: 'none' }, user),
+      create({}, user),
+      create({}, user, { 'idempotency-key': 'k' }),
+    ])
+    expect(answers.map(({ status }) => status)).toEqual([429, 429, 429])
+    await late(0)
+    expect((await create({}, user, { 'idempotency-key': 'k' })).status).toBe(201)
+    expect(await api.db.$count(sessions, of)).toBe(3)
+  })
+
   it('of many at once, each gets another one, and the rest start theirs', async () => {
     const ids = await filled(3)
     const answers = await Promise.all(Array.from({ length: 8 }, () => create()))

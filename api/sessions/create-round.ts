@@ -54,6 +54,7 @@ export async function createRound(
   }
   const drafts = await settled<Asked, Draft | { lives: string }>(asked, async (each, n) => {
     const { input, actor } = each
+    await each.ctx.admitted
     const body = templates.get(input.template)
     if (!body) throw invalid('/template', `No such template: ${JSON.stringify(input.template)}. GET /v1/templates lists them.`)
     const built = buildSpec({ id: input.template, body }, input, { project, user: actor.user })

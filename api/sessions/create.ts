@@ -27,8 +27,11 @@ export async function createSession(ctx: Ctx, input: SessionCreate): Promise<Cre
   if (fresh)
     await ctx.afterCommit(async () => {
       const { cluster } = session
+      const { spec, warm } = fresh
+      // A warm one that has all that was asked for is as good before its agent has heard whose it is.
+      const urgent = !warm?.ready || !warm.same || (spec.start_url ?? 'about:blank') !== 'about:blank'
       ctx.defer(
-        afterAnswer(() => Promise.all([cluster ? ctx.tunnel.nudge(cluster) : null, countAsked(ctx.db, fresh.spec, fresh.warm)])),
+        afterAnswer(() => Promise.all([cluster ? ctx.tunnel.nudge(cluster, urgent) : null, countAsked(ctx.db, spec, warm)])),
       )
     })
   return { session, created: fresh !== null }

@@ -15,6 +15,7 @@ const params = z.object({ id: z.string().max(64) })
 
 const create = route({
   access: 'sessions:write',
+  beginsEarly: true,
   operationId: 'createSession',
   method: 'post',
   path: '/v1/sessions',

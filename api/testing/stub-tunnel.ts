@@ -6,13 +6,16 @@ import { Problem } from '../problem.ts'
 export class StubTunnel implements Tunnel {
   readonly home = 'rep_test'
   readonly nudged: string[] = []
+  /** Whether somebody waits for what each of them is about. */
+  readonly urgent: boolean[] = []
   readonly opened: StreamGrant[] = []
   readonly ended: { streams: string[]; word: CloseWord; reason: string | undefined }[] = []
   /** What the next `openHttp` answers; absent: the cluster is offline. */
   http: ((grant: StreamGrant, body: ReadableStream<Uint8Array> | null) => Response | Promise<Response>) | null = null
 
-  async nudge(cluster: string): Promise<void> {
+  async nudge(cluster: string, urgent = true): Promise<void> {
     this.nudged.push(cluster)
+    this.urgent.push(urgent)
   }
   async acceptLink(): Promise<Response> {
     throw new Problem('cluster_offline', 'This tunnel has no links.')
