@@ -43,3 +43,13 @@ export function openDatabase(url: string, options: DatabaseOptions): OpenDatabas
   const client = prepare ? prepared(open) : open({})
   return { db: drizzle(client, { schema }), client, close: () => client.end({ timeout: 3 }) }
 }
+
+/** One of a kind for each pool of connections, for as long as that lives. */
+export function perPool<T>(make: () => T): (db: Sql) => T {
+  const all = new WeakMap<Sql, T>()
+  return db => {
+    let found = all.get(db)
+    if (found === undefined) all.set(db, (found = make()))
+    return found
+  }
+}

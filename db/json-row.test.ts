@@ -1,22 +1,16 @@
 /** A row read as JSON is the row. */
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { testDatabase } from '../tests/database.ts'
-import { type OpenDatabase, openDatabase } from './client.ts'
+import { openTestDatabase } from '../tests/database.ts'
+import type { OpenDatabase } from './client.ts'
 import { jsonRow } from './json-row.ts'
 import { clusters, projects, sessions, tokens } from './schema.ts'
 
 let open: OpenDatabase
-let drop: () => Promise<void>
 beforeAll(async () => {
-  const made = await testDatabase()
-  drop = made.drop
-  open = openDatabase(made.url, { max: 1, applicationName: 'test' })
+  open = await openTestDatabase(1)
 })
-afterAll(async () => {
-  await open.close()
-  await drop()
-})
+afterAll(() => open.close())
 
 test('every column of a session, full and empty, is what it is when read by itself', async () => {
   const { db } = open

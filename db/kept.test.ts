@@ -1,22 +1,16 @@
 /** A kept statement goes where its handle goes: a transaction sees what it wrote itself, others do not. */
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { testDatabase } from '../tests/database.ts'
-import { type OpenDatabase, openDatabase, type Sql } from './client.ts'
+import { openTestDatabase } from '../tests/database.ts'
+import type { OpenDatabase, Sql } from './client.ts'
 import { kept, keptSql, rowsOf } from './kept.ts'
 import { projects } from './schema.ts'
 
 let open: OpenDatabase
-let drop: () => Promise<void>
 beforeAll(async () => {
-  const made = await testDatabase()
-  drop = made.drop
-  open = openDatabase(made.url, { max: 3, applicationName: 'test' })
+  open = await openTestDatabase(3)
 })
-afterAll(async () => {
-  await open.close()
-  await drop()
-})
+afterAll(() => open.close())
 
 test('in a transaction, outside, and in several at once', async () => {
   let builds = 0

@@ -1,13 +1,12 @@
 /** Questions that meet share a statement, never an answer older than themselves, and never a transaction. */
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { testDatabase } from '../tests/database.ts'
-import { type OpenDatabase, openDatabase, type Sql } from './client.ts'
+import { openTestDatabase } from '../tests/database.ts'
+import type { OpenDatabase, Sql } from './client.ts'
 import { projects } from './schema.ts'
 import { gathered, type Turns, textArray, together } from './together.ts'
 
 let open: OpenDatabase
-let drop: () => Promise<void>
 const asked: number[] = []
 const nameOf = gathered(async (db, ids) => {
   asked.push(ids.length)
@@ -18,15 +17,10 @@ const nameOf = gathered(async (db, ids) => {
 })
 const odd = 'a "quoted", {braced} \\ one'
 beforeAll(async () => {
-  const made = await testDatabase()
-  drop = made.drop
-  open = openDatabase(made.url, { max: 3, applicationName: 'test' })
+  open = await openTestDatabase(3)
   await open.db.insert(projects).values([...'abcde', odd].map(id => ({ id, name: `name of ${id}`, quotas: {} as never })))
 })
-afterAll(async () => {
-  await open.close()
-  await drop()
-})
+afterAll(() => open.close())
 
 test('many at once are few statements, each gets its own', async () => {
   asked.length = 0

@@ -4,7 +4,7 @@
  * way goes with the next. So nothing is ever done with a view of the world older than the question. Each handle gathers for itself: what is asked inside
  * a transaction happens inside it, and where a database belongs to one request (Workers) nothing crosses to another.
  */
-import type { Sql } from './client.ts'
+import { perPool, type Sql } from './client.ts'
 
 export type Outcome<O> = { value: O } | { error: unknown }
 
@@ -44,10 +44,9 @@ const turns: Turns = {
 }
 
 export function together<I, O>(gathering: Gathering<I, O>, around = turns): (db: Sql, item: I) => Promise<O> {
-  const handles = new WeakMap<Sql, Map<string, Lane<I, O>>>()
+  const lanesOf = perPool(() => new Map<string, Lane<I, O>>())
   return (db, item) => {
-    const lanes = handles.get(db) ?? new Map<string, Lane<I, O>>()
-    handles.set(db, lanes)
+    const lanes = lanesOf(db)
     const name = gathering.lane?.(item) ?? ''
     const lane =
       lanes.get(name) ??

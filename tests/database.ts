@@ -8,6 +8,7 @@
 import { randomBytes } from 'node:crypto'
 import postgres from 'postgres'
 import { inject } from 'vitest'
+import { type OpenDatabase, openDatabase } from '#db/client.ts'
 import { databaseUrl } from './global-setup.ts'
 
 export interface TestDatabase {
@@ -26,6 +27,19 @@ export async function testDatabase(): Promise<TestDatabase> {
     async drop() {
       await admin`drop database ${admin(name)} with (force)`
       await admin.end({ timeout: 3 })
+    },
+  }
+}
+
+/** The same with a client of at most so many connections; closing drops the database. */
+export async function openTestDatabase(max: number): Promise<OpenDatabase> {
+  const { url, drop } = await testDatabase()
+  const open = openDatabase(url, { max, applicationName: 'test' })
+  return {
+    ...open,
+    async close() {
+      await open.close()
+      await drop()
     },
   }
 }

@@ -2,7 +2,7 @@
  * Warm sessions for the creates of a round: the equal ones ask for theirs in one statement. Where such a create came warm the last time, its claim goes
  * out with the round's first statements, by the template as it was then; a round that finds it has changed is undone, and done again without.
  */
-import type { Sql, Tx } from '#db/client.ts'
+import { perPool, type Tx } from '#db/client.ts'
 import type { SessionSpec } from '#protocol/session-spec.ts'
 import type { TokenActor } from '../context.ts'
 import { type Claimed, claimWarm } from '../pools/claim.ts'
@@ -45,14 +45,7 @@ export class WarmHints {
   }
 }
 
-const hints = new WeakMap<Sql, WarmHints>()
-
-/** Of one pool of connections. */
-export function hintsOf(db: Sql): WarmHints {
-  const found = hints.get(db) ?? new WarmHints()
-  hints.set(db, found)
-  return found
-}
+export const hintsOf = perPool(() => new WarmHints())
 
 /** For each what it got; null: nothing. */
 export async function claimEach(tx: Tx, project: string, wants: readonly (Want | null)[]): Promise<(Claimed | null)[]> {

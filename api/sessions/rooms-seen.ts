@@ -3,7 +3,7 @@
  * take, so while both stand, or have moved only by what was placed from here, it holds no more than that, and counting thousands again for each
  * create tells nothing new. Near the limit it is always counted: there, what ended meanwhile counts.
  */
-import type { Sql } from '#db/client.ts'
+import { perPool } from '#db/client.ts'
 import type { Candidate } from '../clusters/placement.ts'
 
 /** A cluster as it was read. */
@@ -68,11 +68,4 @@ export class RoomsSeen {
   }
 }
 
-const rooms = new WeakMap<Sql, RoomsSeen>()
-
-/** Of one pool of connections. */
-export function roomsOf(db: Sql): RoomsSeen {
-  const found = rooms.get(db) ?? new RoomsSeen()
-  rooms.set(db, found)
-  return found
-}
+export const roomsOf = perPool(() => new RoomsSeen())

@@ -1,20 +1,14 @@
 /** One after the other go over one connection; many at once still have all of them, also after connections were lost. */
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { testDatabase } from '../../tests/database.ts'
-import { type OpenDatabase, openDatabase, type Sql } from '../client.ts'
+import { openTestDatabase } from '../../tests/database.ts'
+import type { OpenDatabase, Sql } from '../client.ts'
 
 let open: OpenDatabase
-let drop: () => Promise<void>
 beforeAll(async () => {
-  const made = await testDatabase()
-  drop = made.drop
-  open = openDatabase(made.url, { max: 4, applicationName: 'test' })
+  open = await openTestDatabase(4)
 })
-afterAll(async () => {
-  await open.close()
-  await drop()
-})
+afterAll(() => open.close())
 
 async function server(db: Sql = open.db): Promise<number> {
   const [row] = await db.execute<{ pid: number }>(sql`select pg_backend_pid() as pid`)
