@@ -41,4 +41,5 @@ it('says in words why a folder cannot be one', () => {
     expect(() => holdDataDir(place)).toThrow(`${place} cannot be used: there is a file in its place. Choose another DATA_DIR`)
   }
   rmSync(join(file, '..'), { recursive: true })
+  expect(() => holdDataDir('/proc/none/below')).toThrow('/proc/none/below cannot be used: no folder can be made there.')
 })

@@ -4,8 +4,8 @@
  * its descriptor 3 and we keep. What the file says is only for people.
  */
 import { spawnSync } from 'node:child_process'
-import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs'
-import { join } from 'node:path'
+import { closeSync, existsSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 
 export interface DataDirHold {
   readonly dir: string
@@ -34,6 +34,7 @@ export class DataDirUnusable extends Error {
 function whyUnusable({ code, message }: NodeJS.ErrnoException): string {
   if (code === 'EACCES' || code === 'EPERM') return 'this user may not write there'
   if (code === 'EEXIST' || code === 'ENOTDIR') return 'there is a file in its place'
+  if (code === 'ENOENT') return 'no folder can be made there'
   if (code === 'EROFS') return 'it is on a read-only file system'
   if (code === 'ENOSPC') return 'the disk is full'
   return message
@@ -41,9 +42,19 @@ function whyUnusable({ code, message }: NodeJS.ErrnoException): string {
 
 const busy = 9
 
+/** Node's own `recursive` never returns where a folder that exists takes none, as below /proc. */
+function makeFolder(dir: string): void {
+  if (!existsSync(dirname(dir))) makeFolder(dirname(dir))
+  try {
+    mkdirSync(dir, { mode: 0o700 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+}
+
 function openLock(dir: string, file: string): number {
   try {
-    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    makeFolder(dir)
     return openSync(file, 'a+', 0o600)
   } catch (error) {
     throw new DataDirUnusable(dir, error as NodeJS.ErrnoException)
