@@ -7,6 +7,8 @@ import { type NodeApi, nodeApi } from '../testing/node-api.ts'
 let api: NodeApi
 beforeAll(async () => {
   api = await nodeApi()
+  // Before anybody has asked: how long this takes, and how much is asked meanwhile, is the machine's matter.
+  await api.db.execute(sql`update projects set quotas = quotas || '{"requests_per_minute": 10000000}'`)
   await (await api.agent()).link()
 })
 afterAll(() => api?.close())
@@ -42,9 +44,10 @@ it('is 503 for a moment, loses nothing that was answered, and is over at once', 
     }
   }
   const workers = Array.from({ length: 12 }, (_, n) => keepAsking(n))
-  for (let round = 0; round < 6; round++) {
+  // As often as it takes to hit somebody's work several times.
+  while ((answers.get('503 unavailable') ?? 0) < 4) {
     const before = answers.get('201') ?? 0
-    await expect.poll(() => answers.get('201') ?? 0, { timeout: 20_000, interval: 10 }).toBeGreaterThan(before + 20)
+    await expect.poll(() => answers.get('201') ?? 0, { timeout: 30_000, interval: 10 }).toBeGreaterThan(before + 10)
     await api.db.execute(sql`
       select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'porthole-api' and datname = current_database()`)
   }
@@ -58,4 +61,4 @@ it('is 503 for a moment, loses nothing that was answered, and is over at once', 
     new Set((await api.db.select({ name: table.name }).from(table)).map(row => row.name))
   expect([...(await named(sessions))]).toEqual(expect.arrayContaining(created))
   expect([...(await named(tokens))]).toEqual(expect.arrayContaining(minted))
-}, 120_000)
+}, 180_000)
