@@ -41,7 +41,8 @@ export async function leakSuite({ scale, say }: Options): Promise<Figure[]> {
         }
       }),
     )
-    await stage.call('DELETE', `/v1/pools/${pool}`)
+    const deleted = await stage.call('DELETE', `/v1/pools/${pool}`)
+    if (deleted.status !== 204) throw new Error(`the pool is still there: ${JSON.stringify(deleted)}`)
     await stage.call('DELETE', `/v1/sessions/${stage.session}`)
     const rows = async () =>
       (await database`select (select count(*) from sessions)::int + (select count(*) from warm_sessions)::int as n`)[0]!

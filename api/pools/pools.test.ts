@@ -6,6 +6,7 @@ import { sweepSessions } from '../sessions/sweep.ts'
 import { loadBuiltinTemplates } from '../templates/builtin.ts'
 import { type ApiFixture, apiFixture, type Minted, origin } from '../testing/api-fixture.ts'
 import { capable, FakeCluster } from '../testing/fake-cluster.ts'
+import { refillPools } from './refill.ts'
 
 let api: ApiFixture
 let cluster: FakeCluster
@@ -54,6 +55,19 @@ async function filled(size = 1, body: object = {}): Promise<string[]> {
   }
   return ids
 }
+
+it('a refill that waits for its cluster holds up nobody who has it: no pool is locked before', async () => {
+  const { body: pool } = await make({ size: 1 })
+  const refilled = await api.db.transaction(async tx => {
+    await tx.select().from(clusters).where(eq(clusters.id, cluster.id)).for('update')
+    const filling = refillPools(api.db)
+    const waits = sql`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+    await expect.poll(async () => (await api.db.execute(waits)).length, { timeout: 20_000 }).toBeGreaterThan(0)
+    await tx.select().from(pools).where(eq(pools.id, pool.id)).for('update', { noWait: true })
+    return { filling }
+  })
+  expect(await refilled.filling).toEqual([cluster.id])
+})
 
 describe('a create that fits', () => {
   it('is answered running, with the warm one’s id, and its agent is told whose it is', async () => {

@@ -1,6 +1,6 @@
 /**
- * Brings every pool to its size, a step at a time. Any replica may run it, at any time: a pool's row is locked while it is looked at, and
- * what is to be done follows from what there is (lifecycle.ts).
+ * Brings every pool to its size, a step at a time. Any replica may run it, at any time: what is to be done follows from what there is (lifecycle.ts).
+ * Where there is something to do, it is looked at again under the locks of its cluster and of its row, in this order as everywhere.
  */
 import { and, eq, isNull, or, sql } from 'drizzle-orm'
 import type { Db, Sql, Tx } from '#db/client.ts'
@@ -16,11 +16,18 @@ import { retireWarm } from './retire.ts'
 
 /** Answers the clusters that got something to do. */
 export async function refillPools(db: Db): Promise<string[]> {
-  const rows = await db.select({ id: pools.id }).from(pools).orderBy(sql`${pools.last_asked_at} desc nulls last, ${pools.id}`)
+  const rows = await db
+    .select({ id: pools.id, cluster: pools.cluster_id })
+    .from(pools)
+    .orderBy(sql`${pools.last_asked_at} desc nulls last, ${pools.id}`)
   const touched = new Set<string>()
-  for (const { id } of rows) {
-    const cluster = await db.transaction(tx => refillOne(tx, id))
-    if (cluster) touched.add(cluster)
+  for (const { id, cluster } of rows) {
+    if (!isDue(await lookAt(db, id))) continue
+    const changed = await db.transaction(async tx => {
+      await tx.select({ id: clusters.id }).from(clusters).where(eq(clusters.id, cluster)).for('update')
+      return refillOne(tx, id)
+    })
+    if (changed) touched.add(cluster)
   }
   return [...touched]
 }
@@ -45,9 +52,10 @@ export async function poolTemplate(
   return row ? { id: row.id, body: bodyOf(row) } : null
 }
 
-async function refillOne(tx: Tx, id: string): Promise<string | null> {
+/** What there is of a pool, and what is to be done. `locked`: its row, and null also while another holds that. */
+async function lookAt(db: Sql, id: string, locked = false) {
   const ms = (since: unknown) => sql<number>`(extract(epoch from clock_timestamp() - ${since}) * 1000)::float8`
-  const [seen] = await tx
+  const looked = db
     .select({
       pool: pools,
       quiet: ms(sql`greatest(${pools.created_at}, ${pools.last_asked_at})`),
@@ -57,14 +65,13 @@ async function refillOne(tx: Tx, id: string): Promise<string | null> {
     })
     .from(pools)
     .where(eq(pools.id, id))
-    .for('update', { skipLocked: true })
+  const [seen] = await (locked ? looked.for('update', { skipLocked: true }) : looked)
   if (!seen) return null
   const { pool } = seen
-  const template = await poolTemplate(tx, pool.project_id, pool.template_id)
+  const template = await poolTemplate(db, pool.project_id, pool.template_id)
   const spec = template && warmSpec(template, pool.overrides)
   const fit = spec && fitOf(spec)
-  if (fit !== pool.fit) await tx.update(pools).set({ fit }).where(eq(pools.id, id))
-  const warm = await tx
+  const warm = await db
     .select({ id: warm_sessions.id, status: warm_sessions.status, fit: warm_sessions.fit, ageMs: ms(warm_sessions.created_at) })
     .from(warm_sessions)
     .where(and(eq(warm_sessions.pool_id, id), eq(warm_sessions.desired, 'running')))
@@ -80,20 +87,33 @@ async function refillOne(tx: Tx, id: string): Promise<string | null> {
       retryInMs: seen.retryIn,
     },
     warm,
-    await clusterFacts(tx, pool.cluster_id),
+    await clusterFacts(db, pool.cluster_id),
   )
+  return { pool, spec, fit, plan }
+}
+
+type Look = Awaited<ReturnType<typeof lookAt>>
+
+const isDue = (look: Look) => look !== null && (look.fit !== look.pool.fit || look.plan.retire.length + look.plan.start > 0)
+
+/** Whether the cluster, which the caller has locked, got something to do. */
+async function refillOne(tx: Tx, id: string): Promise<boolean> {
+  const look = await lookAt(tx, id, true)
+  if (!look) return false
+  const { pool, spec, fit, plan } = look
+  if (fit !== pool.fit) await tx.update(pools).set({ fit }).where(eq(pools.id, id))
   await retireWarm(tx, pool.cluster_id, plan.retire)
   for (let n = 0; n < plan.start && spec && fit; n++) {
     const change_seq = await takeSeq(tx, pool.cluster_id)
     await tx.insert(warm_sessions).values({ id: newId('ses'), pool_id: id, cluster_id: pool.cluster_id, spec, fit, change_seq })
   }
-  return plan.retire.length + plan.start > 0 ? pool.cluster_id : null
+  return plan.retire.length + plan.start > 0
 }
 
-async function clusterFacts(tx: Tx, id: string): Promise<ClusterFacts> {
+async function clusterFacts(db: Sql, id: string): Promise<ClusterFacts> {
   const live = (table: 'sessions' | 'warm_sessions', where: string) =>
     sql<number>`(select count(*)::int from ${sql.raw(table)} s where s.cluster_id = ${clusters}.id and ${sql.raw(where)})`
-  const [row] = await tx
+  const [row] = await db
     .select({
       cluster: clusters,
       online: clusterOnline,
