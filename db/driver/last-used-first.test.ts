@@ -51,3 +51,16 @@ test('the connection that was used last is used again', async () => {
   expect(new Set(await oneAfterTheOther(12)).size).toBe(1)
   expect(await Promise.all(Array.from({ length: 200 }, () => server()))).toHaveLength(200)
 })
+
+test('also by a client that came while a transaction of the last one went on', async () => {
+  const lost = [...(await allAtOnce())]
+  const before = open.client.options
+  await open.db.transaction(async tx => {
+    const own = await server(tx)
+    for (const pid of lost.filter(pid => pid !== own)) await tx.execute(sql`select pg_terminate_backend(${pid})`)
+    await vi.waitFor(() => expect(open.client.options).not.toBe(before), { timeout: 30_000, interval: 10 })
+    expect(await server(tx)).toBe(own)
+  })
+  expect((await allAtOnce()).size).toBe(4)
+  expect(new Set(await oneAfterTheOther(12)).size).toBe(1)
+})

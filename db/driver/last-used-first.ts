@@ -18,21 +18,22 @@ interface Connection {
   idleTimer: { start(): void }
 }
 
-/** For the `onexecute` of statements: the first connection that it sees shows, when it rests, where idle ones are kept. */
-export function lastUsedFirst(): (connection: object) => true {
-  let seen = false
+/** For the `onexecute` of statements: the first connection that rests shows where idle ones are kept. */
+export function lastUsedFirst(): (connection: object) => void {
+  let found = false
+  const seen = new WeakSet()
   return given => {
+    if (found || seen.has(given)) return
+    seen.add(given)
     const connection = given as Connection
-    if (seen) return true
-    seen = true
     const { idleTimer } = connection
     const { start } = idleTimer
     idleTimer.start = () => {
       idleTimer.start = start
-      stack(connection.queue)
+      if (!found) stack(connection.queue)
+      found = true
       start()
     }
-    return true
   }
 }
 

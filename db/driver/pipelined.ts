@@ -8,11 +8,12 @@ import type postgres from 'postgres'
 import type { Tx } from '../client.ts'
 
 type Statement = postgres.PendingQuery<postgres.Row[]> & { handler(statement: Statement): void; reject(error: Error): void }
+export type Unsafe = (query: string, parameters?: unknown[], options?: object) => Statement
 export type Work = (sql: Handle) => unknown
 
 /** What drizzle asks of a transaction. */
 interface Handle {
-  unsafe(query: string, parameters?: unknown[], options?: object): Statement
+  unsafe: Unsafe
   savepoint(work: Work): Promise<unknown>
   commit(): Promise<void>
 }
@@ -40,7 +41,7 @@ export function committing(tx: Tx): Promise<void> {
   return client.commit?.() ?? Promise.resolve()
 }
 
-export async function pipelined(client: postgres.Sql, work: Work): Promise<unknown> {
+export async function pipelined(unsafe: Unsafe, work: Work): Promise<unknown> {
   let connection: Connection | null = null
   let ready = true
   let over: Error | null = null
@@ -50,7 +51,7 @@ export async function pipelined(client: postgres.Sql, work: Work): Promise<unkno
     while (ready && waiting.length > 0) ready = connection!.execute(waiting.shift()!)
   }
   const taken = Promise.withResolvers<void>()
-  const begun = client.unsafe('begin', [], { simple: true, onexecute } as object).execute()
+  const begun = unsafe('begin', [], { simple: true, onexecute }).execute()
   function onexecute(given: Connection) {
     connection = given
     given.queue.remove(given)
@@ -70,7 +71,7 @@ export async function pipelined(client: postgres.Sql, work: Work): Promise<unkno
 
   function send(query: string, parameters?: unknown[], options?: object): Statement {
     if (over) throw over
-    const statement = client.unsafe(query, parameters as never[], options) as unknown as Statement
+    const statement = unsafe(query, parameters, options)
     statement.handler = each => {
       if (ready) ready = connection!.execute(each)
       else waiting.push(each)

@@ -4,8 +4,8 @@
  */
 import type postgres from 'postgres'
 import { lastUsedFirst } from './last-used-first.ts'
-import { pipelined, type Work } from './pipelined.ts'
-import { type Open, renewed } from './renewed.ts'
+import { pipelined, type Unsafe, type Work } from './pipelined.ts'
+import { type Client, type Open, renewed } from './renewed.ts'
 
 /** Statements with lists of varying length are many; beyond this they are no longer kept. */
 const mostStatements = 1_000
@@ -26,17 +26,23 @@ export function prepared(open: Open): postgres.Sql {
   // Listening has a connection of its own, which dials and listens again by itself.
   const listening = open({})
 
-  function unsafe(query: string, parameters?: never[], options: Options = {}) {
-    const { sql, onexecute } = current()
-    const seen = options.onexecute ? both(onexecute, options.onexecute) : onexecute
-    // Without parameters postgres.js would send a text to be parsed and planned anew, unless told.
-    const kept = options.simple ? options : { simple: false, ...options, prepare: keeps(query) }
-    return sql.unsafe(query, parameters, { ...kept, onexecute: seen } as object)
-  }
+  const unsafe =
+    (client: () => Client) =>
+    (query: string, parameters?: unknown[], options: Options = {}) => {
+      const { sql, onexecute } = client()
+      const seen = options.onexecute ? both(onexecute, options.onexecute) : onexecute
+      // Without parameters postgres.js would send a text to be parsed and planned anew, unless told.
+      const kept = options.simple ? options : { simple: false, ...options, prepare: keeps(query) }
+      return sql.unsafe<postgres.Row[]>(query, parameters as never[], { ...kept, onexecute: seen } as object)
+    }
 
   const own: Partial<Record<string | symbol, unknown>> = {
-    unsafe,
-    begin: (work: Work) => pipelined(wrapped, work),
+    unsafe: unsafe(current),
+    // All of a transaction belongs to the client that it began with.
+    begin(work: Work) {
+      const client = current()
+      return pipelined(unsafe(() => client) as Unsafe, work)
+    },
     listen: listening.listen,
     end: async (options?: { timeout?: number }) => void (await Promise.all([end(options), listening.end(options)])),
   }
