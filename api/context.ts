@@ -2,6 +2,7 @@
 import type { Db } from '#db/client.ts'
 import type { TokenLimits } from '#db/schema.ts'
 import type { ApiConfig } from './config.ts'
+import type { PendingRate } from './limits/pending.ts'
 import type { Log, Services } from './platform.ts'
 import { Problem } from './problem.ts'
 
@@ -52,8 +53,8 @@ export interface Ctx extends Services {
   /** Scheme and host that users reach the API by, without a trailing slash. */
   origin: string
   actor: Actor
-  /** Its rate is still being asked: a verb that began must wait for this before it writes. Absent: it has been admitted. */
-  admitted?: Promise<void>
+  /** Its rate has still to be asked: a verb that began must be admitted before it writes. Absent: it has been. */
+  rate?: PendingRate
   /**
    * For what must only happen once the change is committed: nudges, ended streams, forgotten tokens. A verb calls it after its own
    * `ctx.db.transaction(…)` has returned: `await ctx.afterCommit(() => ctx.tunnel.nudge(cluster))`. It runs at once; or, under an

@@ -118,7 +118,7 @@ export interface RouteRules {
   operationId: string
   /** What it counts against; absent: POSTs against the project, the rest against nothing. Ending things is `none`. */
   limit?: Limit
-  /** The verb waits for `ctx.admitted` itself, and so may begin before that is known. */
+  /** The verb waits for `ctx.rate` itself, and so may begin before that is known. */
   beginsEarly?: boolean
   /** The answer holds a secret: kept for its idempotency key only sealed with the caller's own. */
   secretAnswer?: boolean

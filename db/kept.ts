@@ -22,13 +22,21 @@ export function kept<S extends Statement>(build: (db: Sql) => S): (db: Sql) => S
 
 /** Of a text. Called, it is sent at once: what is called first is done first where both go to one transaction. Rows are as Postgres says them. */
 export function keptSql<Row extends object>(text: SQL): (db: Sql, values?: Record<string, unknown>) => Promise<Row[]> {
-  const { sql: query, params } = new PgDialect().sqlToQuery(text)
+  const { query, params } = eachOnce(new PgDialect().sqlToQuery(text))
   const given = params.map(each => (is(each, Placeholder) ? (values: Record<string, unknown>) => values[each.name] : () => each))
   return (db, values = {}) => {
     const filled = given.map(of => of(values)) as postgres.ParameterOrJSON<never>[]
     return clientOf(db).unsafe<Row[]>(query, filled).execute()
   }
 }
+
+/** A value that is named several times is sent, read and, where it is JSON, parsed once. */
+function eachOnce({ sql: text, params }: { sql: string; params: unknown[] }): { query: string; params: unknown[] } {
+  const once = [...new Set(params.map(nameOf))]
+  const query = text.replaceAll(/\$(\d+)/g, (_, n) => `$${once.indexOf(nameOf(params[Number(n) - 1])) + 1}`)
+  return { query, params: once.map(name => params.find(each => nameOf(each) === name)) }
+}
+const nameOf = (param: unknown) => (is(param, Placeholder) ? Symbol.for(param.name) : param)
 
 /**
  * The rows of a select as one JSON list: several selects can so be one statement, which sees one moment. Times come as ISO 8601 text,

@@ -44,31 +44,53 @@ const take = together<{ key: string; perMinute: number }, Taken>({
 
 /** How many of `count` were admitted, and how far away it is that all is paid back. */
 async function takeSome(db: Sql, key: string, cost: number, count: number): Promise<{ taken: number; aheadMs: number }> {
-  const [row] = await taking(db, { key, cost, count })
-  // Refused against a row this statement's snapshot does not see yet: the burst has just been used up.
-  return { taken: row?.taken ?? 0, aheadMs: Math.min(window, Math.max(0, row?.ahead_ms ?? window)) }
+  const [row] = await taking(db, { rate_key: key, rate_cost: cost, rate_count: count })
+  return { taken: row?.rate_taken ?? 0, aheadMs: aheadOf(row) }
 }
 
 const window = 60_000
-const key = sql`${sql.placeholder('key')}::text`
-const cost = sql`${sql.placeholder('cost')}::float8`
+const key = sql`${sql.placeholder('rate_key')}::text`
+const cost = sql`${sql.placeholder('rate_cost')}::float8`
 const room = (used: SQL) =>
-  sql`least(${sql.placeholder('count')}::float8, floor((${sql.raw(String(window))} - ${used} + 0.001) / ${cost}))::int`
+  sql`least(${sql.placeholder('rate_count')}::float8, floor((${sql.raw(String(window))} - ${used} + 0.001) / ${cost}))::int`
 const later = (times: SQL) => sql`${times} * ${cost} * interval '1 millisecond'`
-const here = room(sql`extract(epoch from greatest(r.tat, (select at from clock)) - (select at from clock))::float8 * 1000`)
+/** `excluded` is what a row would be that has paid back all: all of its time is ahead of now. */
+const nowThere = sql`(excluded.tat - ${later(sql`excluded.taken`)})`
+const here = room(sql`extract(epoch from greatest(r.tat, ${nowThere}) - ${nowThere})::float8 * 1000`)
 
-const taking = keptSql<{ taken: number; ahead_ms: number }>(sql`
-  with clock as materialized (select clock_timestamp() as at), admitted as (
+/** What `rateSteps` need to take one. */
+export const rateValues = (key: string, { perMinute }: Rate) => ({ rate_key: key, rate_cost: 60_000 / perMinute, rate_count: 1 })
+export const noRate = { rate_key: null, rate_cost: null, rate_count: null }
+
+/** The first steps of a statement that takes from a rate itself: `clock`, and `rate`, which has a row where something was admitted. Without a key nothing is asked. */
+export const rateSteps = sql`clock as materialized (select clock_timestamp() as at), rate as (
     insert into rate_limits as r (key, tat, taken)
-    select ${key}, at + ${later(room(sql`0`))}, ${room(sql`0`)} from clock
-    on conflict (key) do update set tat = greatest(r.tat, (select at from clock)) + ${later(here)}, taken = ${here}
+    select ${key}, at + ${later(room(sql`0`))}, ${room(sql`0`)} from clock where ${key} is not null
+    on conflict (key) do update set tat = greatest(r.tat, ${nowThere}) + ${later(here)}, taken = ${here}
       where ${here} >= 1
     returning tat, taken
-  )
-  select taken, extract(epoch from tat - clock_timestamp())::float8 * 1000 as ahead_ms from admitted
+  )`
+
+/** What they found, as a select; `takenOf` reads it. */
+export const rateFound = sql`
+  select taken as rate_taken, extract(epoch from tat - clock_timestamp())::float8 * 1000 as rate_ahead_ms from rate
   union all
   select 0, extract(epoch from tat - clock_timestamp())::float8 * 1000 from rate_limits
-  where key = ${key} and not exists (select from admitted)`)
+  where key = ${key} and not exists (select from rate)`
+
+export interface RateFound {
+  rate_taken: number
+  rate_ahead_ms: number
+}
+
+export function takenOf(found: RateFound | undefined, { perMinute }: Rate): Taken {
+  return figures((found?.rate_taken ?? 0) > 0, perMinute, aheadOf(found))
+}
+
+/** Refused against a row that the statement's snapshot does not see yet: the burst has just been used up. */
+const aheadOf = (found: RateFound | undefined) => Math.min(window, Math.max(0, found?.rate_ahead_ms ?? window))
+
+const taking = keptSql<RateFound>(sql`with ${rateSteps} ${rateFound}`)
 
 /** What was taken and turned out not to count. */
 export async function giveBack(db: Sql, key: string, { perMinute }: Rate): Promise<void> {

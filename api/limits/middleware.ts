@@ -1,30 +1,33 @@
 /** Refuses what comes too often, and tells everybody how much is left. What a route counts against is declared on the route. */
 import type { MiddlewareHandler } from 'hono'
 import { type Ctx, tokenActor } from '../context.ts'
-import { Problem } from '../problem.ts'
 import type { AppEnv } from '../route.ts'
 import { giveBack, type Taken, takeFromRate } from './gcra.ts'
+import { headersOf, PendingRate, refuseOver } from './pending.ts'
 
 /** `project`: the acting project's rate; `login`: the client's address; `guess`: the same, of wrong tries only; `none`: never refused. */
 export type Limit = 'project' | 'login' | 'guess' | 'none'
 
 /**
- * `early`: the verb begins while its rate is asked, and waits for `ctx.admitted` before it writes anything. Only where the rate has had plenty left
- * lately, so that hardly anybody who is refused has begun; where nobody else asks it, for then it has its connection before the verb's transaction
- * holds one; and not under an `Idempotency-Key`, which would keep the refusal as its answer.
+ * `early`: the verb asks its rate itself, by its first statement or beside that (`ctx.rate`), and waits for it before it writes anything. Only where the
+ * rate has had plenty left lately, so that hardly anybody who is refused has begun; where nobody else asks it, for then it has its connection before the
+ * verb's transaction holds one; and not under an `Idempotency-Key`, which would keep the refusal as its answer.
  */
 export function rateLimited(limit: Exclude<Limit, 'none'>, early = false): MiddlewareHandler<AppEnv> {
   return async function rate_limited(c, next) {
     const { ctx } = c.var
     const begins = early && c.req.header('idempotency-key') === undefined && isEasy(buckets(ctx, limit))
-    const rate = takeAll(ctx, limit)
+    let taken: Taken
     if (begins) {
-      ctx.admitted = rate.then(refuseOver)
-      // Of those who are refused before they ask.
-      ctx.admitted.catch(() => {})
-    } else refuseOver(await rate)
-    await next()
-    const taken = await rate
+      const rate = pendingRate(ctx, limit)
+      ctx.rate = rate
+      await next()
+      taken = await rate.taken()
+    } else {
+      taken = await takeAll(ctx, limit)
+      refuseOver(taken)
+      await next()
+    }
     refuseOver(taken)
     if (limit === 'guess' && c.res.ok) {
       const { key, perMinute } = bucket(ctx, limit)
@@ -32,19 +35,6 @@ export function rateLimited(limit: Exclude<Limit, 'none'>, early = false): Middl
     }
     for (const [name, value] of Object.entries(headersOf(taken))) c.res.headers.set(name, value)
   }
-}
-
-const headersOf = ({ limit, remaining, resetSeconds }: Taken) => ({
-  'ratelimit-limit': String(limit),
-  'ratelimit-remaining': String(remaining),
-  'ratelimit-reset': String(resetSeconds),
-})
-
-function refuseOver(taken: Taken): void {
-  if (taken.admitted) return
-  throw new Problem('rate_limited', `At most ${taken.limit} a minute. Try again in ${taken.retrySeconds} s.`, {
-    headers: { ...headersOf(taken), 'retry-after': String(Math.max(1, taken.retrySeconds)) },
-  })
 }
 
 /** Keys that had at least half of their rate left, and until when (epoch ms) that counts. */
@@ -64,10 +54,11 @@ const asking = new Map<string, number>()
 const isEasy = ([first, ...more]: { key: string }[]) =>
   more.length === 0 && !asking.has(first!.key) && (plenty.get(first!.key) ?? 0) > Date.now()
 
-async function askRate({ db }: Ctx, key: string, perMinute: number): Promise<Taken> {
+/** Asks, and is known to be asking. */
+async function asked(key: string, ask: () => Promise<Taken>): Promise<Taken> {
   asking.set(key, (asking.get(key) ?? 0) + 1)
   try {
-    const taken = await takeFromRate(db, key, { perMinute })
+    const taken = await ask()
     notePlenty(key, taken)
     return taken
   } finally {
@@ -77,11 +68,19 @@ async function askRate({ db }: Ctx, key: string, perMinute: number): Promise<Tak
   }
 }
 
+function pendingRate(ctx: Ctx, limit: Exclude<Limit, 'none'>): PendingRate {
+  const { key, perMinute } = bucket(ctx, limit)
+  const rate = new PendingRate(key, { perMinute }, () => takeFromRate(ctx.db, key, { perMinute }))
+  // Whoever waits for it hears of what fails.
+  void asked(key, () => rate.settled).catch(() => {})
+  return rate
+}
+
 /** What the first refuses costs the next nothing. Told is the one with less left. */
 async function takeAll(ctx: Ctx, limit: Exclude<Limit, 'none'>): Promise<Taken> {
   let told: Taken | null = null
   for (const { key, perMinute } of buckets(ctx, limit)) {
-    const taken = await askRate(ctx, key, perMinute)
+    const taken = await asked(key, () => takeFromRate(ctx.db, key, { perMinute }))
     if (!taken.admitted) return taken
     if (!told || taken.remaining <= told.remaining) told = taken
   }

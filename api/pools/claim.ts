@@ -2,7 +2,7 @@
  * Taking warm sessions, in the transaction of the creates: one statement finds those that fit and removes them from their pools (nobody else can
  * find them again). Of racers, each gets others or none: locked ones are passed over.
  */
-import { sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import type { Db, Tx } from '#db/client.ts'
 import { keptSql } from '#db/kept.ts'
 import type { warm_sessions } from '#db/schema.ts'
@@ -35,16 +35,20 @@ export interface ClaimWish {
  * At most `count` of those that fit, the best first. Handed out as running are only those that their agent has reported so on the link it has
  * now; where there are none, such as are starting just now. Their clusters are not locked by this: the caller does so next.
  */
-export async function claimWarm(tx: Tx, { project, spec, placement }: ClaimWish, count: number): Promise<Claimed[]> {
+export async function claimWarm(tx: Tx, wish: ClaimWish, count: number): Promise<Claimed[]> {
+  return [...(await taking(tx, claimValues(wish, count)))]
+}
+
+/** What `claimSteps` need. */
+export function claimValues({ project, spec, placement }: ClaimWish, count: number) {
   const { width, height } = spec.display
-  const rows = await taking(tx, {
+  return {
     ...{ project, count, fit: fitOf(spec), kind: spec.kind, env: JSON.stringify(spec.env) },
     display: JSON.stringify({ width, height }),
     cluster: placement.cluster ?? null,
     only: placement.only ? JSON.stringify(placement.only) : null,
     selector: JSON.stringify(placement.selector ?? {}),
-  })
-  return [...rows]
+  }
 }
 
 const [kind, env, display, selector] = [
@@ -55,10 +59,10 @@ const [kind, env, display, selector] = [
 ]
 const [cluster, only] = [sql`${sql.placeholder('cluster')}::text`, sql`${sql.placeholder('only')}::jsonb`]
 
-const taking = keptSql<Claimed>(sql`
-  with best as (
+/** Steps of a statement: the best of those that fit, locked, and then taken. `where`: what else must be so. */
+export const claimSteps = (where: SQL) => sql`best as (
     select w.id from warm_sessions w join clusters c on c.id = w.cluster_id left join pools p on p.id = w.pool_id
-    where w.desired = 'running' and w.fit = ${sql.placeholder('fit')}
+    where ${where} and w.desired = 'running' and w.fit = ${sql.placeholder('fit')}
       and (w.status = 'ready' and w.ready_epoch = c.epoch
         or w.status = 'starting' and w.created_at > clock_timestamp() - interval '30 seconds')
       and c.link_replica_id is not null
@@ -70,9 +74,15 @@ const taking = keptSql<Claimed>(sql`
       and ${env} ?& array(select jsonb_object_keys(w.spec -> 'env')) and (${kind} = 'browser' or w.spec -> 'env' = ${env})
     order by w.status = 'ready' desc, (w.spec -> 'env' = ${env}) desc, (w.spec -> 'display' = ${display}) desc, w.ready_at, w.id
     limit ${sql.placeholder('count')} for update of w skip locked),
-  taken as (delete from warm_sessions w using best where w.id = best.id returning w.*)
-  select id, pool_id as pool, cluster_id as cluster, status = 'ready' as ready,
-    (spec -> 'env' = ${env} and spec -> 'display' = ${display}) as same, versions, notes, pod from taken order by ready desc, ready_at, id`)
+  taken as (delete from warm_sessions w using best where w.id = best.id returning w.*)`
+
+/** Of `taken`: a `Claimed`. */
+export const claimedColumns = sql`id, pool_id as pool, cluster_id as cluster, status = 'ready' as ready,
+  (spec -> 'env' = ${env} and spec -> 'display' = ${display}) as same, versions, notes, pod`
+
+const taking = keptSql<Claimed>(
+  sql`with ${claimSteps(sql`true`)} select ${claimedColumns} from taken order by ready desc, ready_at, id`,
+)
 
 /** What warm ones there are, whoever may have them: most creates then know that they need not look. */
 export const warmFits = sql`select distinct fit from warm_sessions where desired = 'running' and status in ('ready', 'starting')`

@@ -1,7 +1,7 @@
 /** Pools over real Postgres: what is handed out, to whom, and what never is. The cluster is only rows. */
 import { eq, sql } from 'drizzle-orm'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { clusters, pools, sessions, templates, volumes, warm_sessions } from '#db/schema.ts'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { audit, clusters, events, pools, projects, sessions, templates, volumes, warm_sessions } from '#db/schema.ts'
 import { sweepSessions } from '../sessions/sweep.ts'
 import { loadBuiltinTemplates } from '../templates/builtin.ts'
 import { type ApiFixture, apiFixture, type Minted, origin } from '../testing/api-fixture.ts'
@@ -131,6 +131,85 @@ describe('a create that fits', () => {
     await late(0)
     expect((await create({}, user, { 'idempotency-key': 'k' })).status).toBe(201)
     expect(await api.db.$count(sessions, of)).toBe(3)
+  })
+
+  /** Of a create: whether it needed no transaction of several statements. */
+  async function atOnce(body: object = {}, as = token) {
+    const transactions = vi.spyOn(api.db, 'transaction')
+    const answer = await create(body, as)
+    const one = transactions.mock.calls.length === 0
+    transactions.mockRestore()
+    return { answer, one }
+  }
+
+  it('after one that came warm, is one statement; what is answered, kept and told is the same', async () => {
+    const [first, second] = await filled(2)
+    expect(await atOnce()).toMatchObject({ answer: { body: { id: first, status: 'running' } }, one: false })
+    const asked = { name: 'it ses_', labels: { first: first! }, display: { width: 800, height: 600 } }
+    const seqBefore = (await api.db.select().from(clusters))[0]!.seq
+    const { answer, one } = await atOnce({ ...asked, env: { X: '1' }, ttl_seconds: 3600, idle_timeout_seconds: 60 })
+    expect(one).toBe(true)
+    expect(answer).toMatchObject({
+      status: 201,
+      body: { id: second, ...asked, status: 'running', cluster: cluster.id, ttl_seconds: 3600 },
+    })
+    const { created_at, started_at, expires_at, idle_expires_at, phases, pool, urls } = answer.body
+    expect(Math.abs(Date.parse(created_at) - Date.now())).toBeLessThan(60_000)
+    expect(Date.parse(expires_at) - Date.parse(created_at)).toBe(3_600_000)
+    expect(Date.parse(idle_expires_at) - Date.parse(created_at)).toBe(60_000)
+    expect([started_at, pool, urls.view]).toEqual([created_at, expect.stringMatching(/^pol_/), `${origin}/sessions/${second}`])
+    expect(phases).toEqual(['claimed', 'running'].map(phase => ({ phase, at: created_at })))
+
+    expect((await api.call('GET', `/v1/sessions/${second}`, { token })).body).toEqual(answer.body)
+    const [told] = await api.db.select().from(events).where(eq(events.session_id, second!))
+    expect(told).toMatchObject({ type: 'session.created', project_id: token.project, data: { session: answer.body } })
+    const [recorded] = await api.db.select().from(audit).where(eq(audit.target, second!))
+    expect(recorded).toMatchObject({
+      action: 'session.create',
+      outcome: 'ok',
+      token_id: token.id,
+      detail: { template: 'chromium' },
+    })
+    const [row] = await api.db.select().from(sessions).where(eq(sessions.id, second!))
+    expect(row).toMatchObject({ change_seq: seqBefore + 1, settling: true, touches: 1, spec: { env: { X: '1' } } })
+    expect((await cluster.desired()).find(({ id }) => id === second)).toMatchObject({ state: 'running', touches: 1 })
+    expect(await rows()).toEqual([])
+    expect(await atOnce()).toMatchObject({ answer: { status: 201, body: { status: 'starting' } }, one: false })
+  })
+
+  it('is one statement only where nothing is otherwise: it takes one of its rate either way', async () => {
+    await filled(7)
+    const project = await api.project({ requests_per_minute: 100 })
+    const user = await api.mint({ project, scopes: ['sessions:write', 'sessions:read'] })
+    let left = 99
+    const next = async (body: object = {}) => {
+      const { answer, one } = await atOnce(body, user)
+      expect(answer.headers.get('ratelimit-remaining')).toBe(String(left--))
+      return [answer.status, answer.body.code ?? answer.body.status, one]
+    }
+    expect(await next({ name: 'a' })).toEqual([201, 'running', false])
+    expect(await next({ name: 'b' })).toEqual([201, 'running', true])
+    expect(await next({ name: 'a' })).toEqual([200, 'running', false])
+    expect(await next({ name: 'c' })).toEqual([201, 'running', false])
+    expect(await next({ headless: true })).toEqual([201, 'starting', false])
+    expect(await next()).toEqual([201, 'running', false])
+    expect(await next({ start_url: 'no address' })).toEqual([422, 'invalid', true])
+    // Somebody has the project, and gives it back only when the create waits for it.
+    const waiting = await api.db.transaction(async tx => {
+      await tx.select().from(projects).where(eq(projects.id, project)).for('update')
+      const created = next()
+      const waits = sql`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+      await expect.poll(async () => (await api.db.execute(waits)).length, { timeout: 20_000 }).toBeGreaterThan(0)
+      return { created }
+    })
+    expect(await waiting.created).toEqual([201, 'running', false])
+    await api.db
+      .update(projects)
+      .set({ quotas: sql`${projects.quotas} || '{"max_sessions": 7}'` })
+      .where(eq(projects.id, project))
+    expect(await next()).toEqual([201, 'running', false])
+    expect(await next()).toEqual([403, 'quota_exceeded', false])
+    expect(await rows()).toHaveLength(1)
   })
 
   it('of many at once, each gets another one, and the rest start theirs', async () => {

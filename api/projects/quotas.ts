@@ -29,6 +29,12 @@ const limits = [
   ['storage_bytes', 'max_storage_bytes', 'max_storage', bytesQuantity],
 ] as const satisfies readonly (readonly [keyof Usage, keyof Quotas, string, (amount: number) => string])[]
 
+const words = [...limits.map(([, limit]) => limit), 'max_sessions_per_user'] as const
+
+/** Of a project's row: nobody's sessions are counted. */
+export const isUnlimited = sql.raw(`not jsonb_strip_nulls(quotas) ?| array[${words.map(word => `'${word}'`).join(', ')}]`)
+export const areUnlimited = (quotas: Quotas) => words.every(word => (quotas[word] ?? null) === null)
+
 /** Whose share is taken: a user's within the project, and what the token itself allows. */
 export interface Taker {
   user: string

@@ -10,7 +10,7 @@ import { canComeWarm, fitOf } from '../pools/fit.ts'
 import type { TemplateBody } from '../templates/schema.ts'
 import type { Wish } from './place.ts'
 import type { SessionCreate } from './schema.ts'
-import { buildSpec } from './spec.ts'
+import { type BuiltSpec, buildSpec } from './spec.ts'
 
 /** What a create would take, if it is warm. */
 export interface Want {
@@ -20,24 +20,36 @@ export interface Want {
 
 const mostHints = 1_000
 
-/** Templates whose sessions came warm the last time, as they were then. */
-export class WarmHints {
-  private readonly bodies = new Map<string, TemplateBody>()
+/** What a create found that came warm. */
+export interface WarmHint {
+  /** Its template. */
+  body: TemplateBody
+  /** Its project's sessions are not counted. */
+  unlimited: boolean
+}
 
-  note(project: string, template: string, body: TemplateBody | null): void {
+/** What those found of which the last came warm. */
+export class WarmHints {
+  private readonly hints = new Map<string, WarmHint>()
+
+  note(project: string, template: string, hint: WarmHint | null): void {
     const key = JSON.stringify([project, template])
-    this.bodies.delete(key)
-    if (body) this.bodies.set(key, body)
-    if (this.bodies.size > mostHints) this.bodies.delete(this.bodies.keys().next().value!)
+    this.hints.delete(key)
+    if (hint) this.hints.set(key, hint)
+    if (this.hints.size > mostHints) this.hints.delete(this.hints.keys().next().value!)
+  }
+
+  of(project: string, template: string): WarmHint | undefined {
+    return this.hints.get(JSON.stringify([project, template]))
   }
 
   /** null: nothing says that it may come warm. */
-  want({ project, user }: TokenActor, input: SessionCreate, wish: Wish): Want | null {
-    const body = this.bodies.get(JSON.stringify([project, input.template]))
-    if (!body || input.volume) return null
+  want({ project, user }: TokenActor, input: SessionCreate, wish: Wish): (Want & { built: BuiltSpec }) | null {
+    const hint = this.of(project, input.template)
+    if (!hint || input.volume) return null
     try {
-      const { spec } = buildSpec({ id: input.template, body }, input, { project, user })
-      return canComeWarm(spec) ? { spec, wish } : null
+      const built = buildSpec({ id: input.template, body: hint.body }, input, { project, user })
+      return canComeWarm(built.spec) ? { built, spec: built.spec, wish } : null
     } catch {
       // Refused by that template: the round says so, by the template that is there.
       return null

@@ -1,10 +1,10 @@
 /** What creates of one round must know: the project's lock, and behind it one statement that reads everything of one moment. */
-import { sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import type { Tx } from '#db/client.ts'
 import { keptSql, rowsOf } from '#db/kept.ts'
 import { textArray } from '#db/together.ts'
 import { warmFits } from '../pools/claim.ts'
-import { lockProject, Room, sumOf, type UsageRow, usageWhereLimited } from '../projects/quotas.ts'
+import { areUnlimited, lockProject, Room, sumOf, type UsageRow, usageWhereLimited } from '../projects/quotas.ts'
 import type { TemplateBody } from '../templates/schema.ts'
 import { templatesOf } from '../templates/service.ts'
 import type { Asked } from './create-rows.ts'
@@ -13,6 +13,8 @@ import type { CountedCluster, RoomsSeen } from './rooms-seen.ts'
 
 export interface Known {
   room: Room
+  /** The project's sessions need not be counted. */
+  unlimited: boolean
   templates: ReadonlyMap<string, TemplateBody>
   clusters: CountedCluster[]
   /** Wishes, as JSON, for which others wait already. */
@@ -50,6 +52,7 @@ export async function readKnown(
   rooms.read(clusters)
   return {
     room: new Room(tx, project, quotas, sumOf(usage)),
+    unlimited: areUnlimited(quotas),
     templates: new Map(templates.map(({ id, body }) => [id, body])),
     clusters,
     waiting: new Set(waiting.map(({ wish }) => wish)),
@@ -67,10 +70,14 @@ const wishes = sql`${sql.placeholder('wishes')}::jsonb`
 const names = sql`${sql.placeholder('names')}::jsonb`
 const seen = sql`${sql.placeholder('seen')}::jsonb`
 
+const lives = sql`s.desired <> 'deleted' and s.status in ('queued', 'starting', 'running', 'stopping')`
 const livingByName = sql`
   select s.id, s.user_id as "user", s.name from jsonb_to_recordset(${names}) as w("user" text, name text)
-  join sessions s on s.project_id = ${project} and s.user_id = w."user" and s.name = w.name
-  where s.desired <> 'deleted' and s.status in ('queued', 'starting', 'running', 'stopping')`
+  join sessions s on s.project_id = ${project} and s.user_id = w."user" and s.name = w.name where ${lives}`
+
+/** The living session of that name. */
+export const livingOf = (project: SQL, user: SQL, name: SQL) => sql`
+  select s.id from sessions s where s.project_id = ${project} and s.user_id = ${user} and s.name = ${name} and ${lives}`
 
 const readAll = keptSql<{
   usage: UsageRow[]

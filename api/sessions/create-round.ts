@@ -14,8 +14,8 @@ import type { Room } from '../projects/quotas.ts'
 import { bindVolume, takeVolume } from '../volumes/service.ts'
 import { claimEach, type WarmHints } from './claims.ts'
 import { nameKey, readKnown } from './create-reads.ts'
-import { type Asked, type Draft, isRoomGone, type Made, rowOf, type Take, writeRows } from './create-rows.ts'
-import { everyClusterFull, holdClusters, placementRequest, takeNumbers, type Wish } from './place.ts'
+import { type Asked, type Draft, isRoomGone, type Made, rowOf, type Take, wishOf, writeRows } from './create-rows.ts'
+import { everyClusterFull, holdClusters, placementRequest, takeNumbers } from './place.ts'
 import { findSession, viewOf } from './read.ts'
 import type { CountedCluster, RoomsSeen } from './rooms-seen.ts'
 import { type BuiltSpec, buildSpec } from './spec.ts'
@@ -44,7 +44,7 @@ export async function createRound(
   const wishes = asked.map(wishOf)
   const hinted = asked.map(({ actor, input }, n) => (eager ? hints.want(actor, input, wishes[n]!) : null))
   // Sent together, done in this order: all is read under the project's lock.
-  const [{ room, templates, clusters, waiting, living, warmFits, now, queued }, early] = await Promise.all([
+  const [{ room, unlimited, templates, clusters, waiting, living, warmFits, now, queued }, early] = await Promise.all([
     readKnown(tx, project, asked, wishes, rooms),
     claimEach(tx, project, hinted),
   ])
@@ -54,7 +54,7 @@ export async function createRound(
   }
   const drafts = await settled<Asked, Draft | { lives: string }>(asked, async (each, n) => {
     const { input, actor } = each
-    await each.ctx.admitted
+    await each.ctx.rate?.admitted()
     const body = templates.get(input.template)
     if (!body) throw invalid('/template', `No such template: ${JSON.stringify(input.template)}. GET /v1/templates lists them.`)
     const built = buildSpec({ id: input.template, body }, input, { project, user: actor.user })
@@ -94,7 +94,11 @@ export async function createRound(
     const warm = late[n]
     if (warm) draft.place = { warm }
     const isWarm = 'warm' in draft.place
-    hints.note(project, draft.asked.input.template, isWarm ? templates.get(draft.asked.input.template)! : null)
+    hints.note(
+      project,
+      draft.asked.input.template,
+      isWarm ? { body: templates.get(draft.asked.input.template)!, unlimited } : null,
+    )
     if (!isWarm) draft.place = placeCold(draft)
   }
   const changes = changesOf(fresh)
@@ -180,14 +184,6 @@ async function settled<I, O>(items: readonly I[], one: (item: I, n: number) => P
     }
   }
   return outcomes
-}
-
-function wishOf({ input, actor }: Asked): Wish {
-  return {
-    ...(input.cluster ? { cluster: input.cluster } : {}),
-    ...(input.selector ? { selector: input.selector } : {}),
-    ...(actor.limits?.clusters ? { only: actor.limits.clusters } : {}),
-  }
 }
 
 const clusterOf = ({ place }: Draft) => ('warm' in place ? place.warm.cluster : 'cold' in place ? place.cold : null)

@@ -1,5 +1,5 @@
 /** What creates of one round become: their rows, with audit and events, in one statement. */
-import { getTableColumns, sql } from 'drizzle-orm'
+import { getTableColumns, type SQL, sql } from 'drizzle-orm'
 import type { Tx } from '#db/client.ts'
 import { keptSql } from '#db/kept.ts'
 import { sessions, type volumes } from '#db/schema.ts'
@@ -47,8 +47,22 @@ export interface Take {
   warm: number
 }
 
+/** What it asks of placement. */
+export function wishOf({ input, actor }: Asked): Wish {
+  return {
+    ...(input.cluster ? { cluster: input.cluster } : {}),
+    ...(input.selector ? { selector: input.selector } : {}),
+    ...(actor.limits?.clusters ? { only: actor.limits.clusters } : {}),
+  }
+}
+
 /** `now`: the database's clock, epoch ms. */
-export function rowOf({ asked, built, spec, wish, volume, place }: Draft, freshId: string, now: number, seq: number): SessionRow {
+export function rowOf(
+  { asked, built, spec, wish, volume, place }: Omit<Draft, 'request'>,
+  freshId: string,
+  now: number,
+  seq: number,
+): SessionRow {
   const { actor, input } = asked
   const at = new Date(now)
   const warm = 'warm' in place ? place.warm : null
@@ -97,12 +111,26 @@ export function rowOf({ asked, built, spec, wish, volume, place }: Draft, freshI
   }
 }
 
+/** All but the cluster's number for its change. */
 const columns = sql.raw(
   Object.keys(getTableColumns(sessions))
     .filter(name => name !== 'change_seq')
     .map(name => `"${name}"`)
     .join(', '),
 )
+
+/** What is written of sessions, with their audit and events; each a list of rows as JSON. */
+export const writeSteps = (rows: SQL, audit: SQL, events: SQL, changeSeq: SQL) => sql`made as (
+    insert into sessions (change_seq, ${columns})
+    select ${changeSeq}, ${columns} from jsonb_populate_recordset(null::sessions, ${rows})
+  ), recorded as (
+    insert into audit (id, project_id, actor_kind, actor, token_id, action, target, outcome, address, request_id, detail)
+    select id, project_id, actor_kind, actor, token_id, action, target, outcome, address, request_id, detail
+    from jsonb_populate_recordset(null::audit, ${audit})
+  ), told as (
+    insert into events (id, project_id, session_id, type, data) select id, project_id, session_id, type, data
+    from jsonb_populate_recordset(null::events, ${events})
+  )`
 
 const written = keptSql(sql`
   with here as materialized (
@@ -111,18 +139,21 @@ const written = keptSql(sql`
     join clusters on clusters.id = t.id
     where case when t.cold = 0 then true when clusters.scheduling <> 'open' then false
       when clusters.seq = t.seq + t.cold + t.warm and clusters.epoch = t.epoch then true else ${hasRoom(sql`t.cold + t.warm`)} end
-  ), made as (
-    insert into sessions (change_seq, ${columns})
-    select case when cluster_id is null or not ${sql.placeholder('relative')}::boolean then change_seq
-      else change_seq + (select here.seq from here where here.id = cluster_id) end, ${columns}
-    from jsonb_populate_recordset(null::sessions, ${sql.placeholder('rows')}::jsonb)
-  ), recorded as (
-    insert into audit (id, project_id, actor_kind, actor, token_id, action, target, outcome, address, request_id, detail)
-    select id, project_id, actor_kind, actor, token_id, action, target, outcome, address, request_id, detail
-    from jsonb_populate_recordset(null::audit, ${sql.placeholder('audit')}::jsonb)
-  )
-  insert into events (id, project_id, session_id, type, data) select id, project_id, session_id, type, data
-  from jsonb_populate_recordset(null::events, ${sql.placeholder('events')}::jsonb)`)
+  ), ${writeSteps(
+    sql`${sql.placeholder('rows')}::jsonb`,
+    sql`${sql.placeholder('audit')}::jsonb`,
+    sql`${sql.placeholder('events')}::jsonb`,
+    sql`case when cluster_id is null or not ${sql.placeholder('relative')}::boolean then change_seq
+      else change_seq + (select here.seq from here where here.id = cluster_id) end`,
+  )} select`)
+
+/** What is told of a new session. */
+export const tellingOf = ({ ctx, actor, input }: Asked, session: Session) => ({
+  audit: auditRow(ctx, {
+    ...{ action: 'session.create', target: session.id, project: actor.project, detail: { template: input.template } },
+  }),
+  event: eventRow({ type: 'session.created', project: actor.project, session: session.id, data: { session } }),
+})
 
 /**
  * One statement, sent at once: either all of it is there, or nothing. `takes`: what clusters, locked by the statement before, get and must have room
@@ -134,18 +165,13 @@ export async function writeRows(
   made: ReadonlyMap<Asked, Made>,
   takes: readonly Take[] | null,
 ): Promise<void> {
-  const audit = [...made].map(([{ ctx, actor, input }, { session }]) =>
-    auditRow(ctx, {
-      ...{ action: 'session.create', target: session.id, project: actor.project, detail: { template: input.template } },
-    }),
-  )
-  const events = [...made].map(([{ actor }, { session }]) =>
-    eventRow({ type: 'session.created', project: actor.project, session: session.id, data: { session } }),
-  )
+  const told = [...made].map(([asked, { session }]) => tellingOf(asked, session))
   await written(tx, {
     relative: takes !== null,
     takes: JSON.stringify(takes ?? []),
-    ...{ rows: JSON.stringify(rows), audit: JSON.stringify(audit), events: JSON.stringify(events) },
+    rows: JSON.stringify(rows),
+    audit: JSON.stringify(told.map(({ audit }) => audit)),
+    events: JSON.stringify(told.map(({ event }) => event)),
   })
 }
 

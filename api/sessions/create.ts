@@ -11,6 +11,7 @@ import { volumeLetGo } from '../volumes/service.ts'
 import { hintsOf } from './claims.ts'
 import { createRound, Moved } from './create-round.ts'
 import type { Asked, Made } from './create-rows.ts'
+import { createWarm, mayComeAtOnce } from './create-warm.ts'
 import { roomsOf } from './rooms-seen.ts'
 import type { Session, SessionCreate } from './schema.ts'
 
@@ -23,7 +24,10 @@ export interface Created {
 export async function createSession(ctx: Ctx, input: SessionCreate): Promise<Created> {
   const actor = tokenActor(ctx)
   if (input.volume) await volumeLetGo(ctx, actor, input.volume)
-  const { session, fresh } = await create(ctx.db, { ctx, actor, input })
+  const asked = { ctx, actor, input }
+  // Sent before its transaction begins, which may have to wait for it.
+  if (!mayComeAtOnce(asked, hintsOf(ctx.db))) void ctx.rate?.taken()
+  const { session, fresh } = await create(ctx.db, asked)
   if (fresh)
     await ctx.afterCommit(async () => {
       const { cluster } = session
@@ -46,7 +50,7 @@ const create = together<Asked, Made>({
   async work(db, asked) {
     const outcomes = new Map<Asked, Outcome<Made>>()
     for (const round of rounds(asked)) {
-      const made = await attempt(db, round)
+      const made = (await warm(db, round)) ?? (await attempt(db, round))
       for (const [n, each] of round.entries()) outcomes.set(each, made[n]!)
     }
     return asked.map(each => outcomes.get(each)!)
@@ -67,8 +71,21 @@ function rounds(asked: readonly Asked[]): Asked[][] {
   return done.map(({ of }) => of)
 }
 
+/** null: it is not alone, or has to go the long way. */
+async function warm(db: Sql, [first, ...more]: readonly Asked[]): Promise<Outcome<Made>[] | null> {
+  if (more.length > 0) return null
+  try {
+    const made = await createWarm(db, first!, hintsOf(db), roomsOf(db))
+    return made && [{ value: made }]
+  } catch (error) {
+    return [{ error }]
+  }
+}
+
 async function attempt(db: Sql, asked: readonly Asked[]): Promise<Outcome<Made>[]> {
   const rooms = roomsOf(db)
+  // Those that go with others now: their rates need a connection before this holds one.
+  await Promise.all(asked.map(({ ctx }) => ctx.rate?.isAsked === false && ctx.rate.taken()))
   for (let tries = 0; ; tries++) {
     try {
       const options = { eager: tries === 0, last: tries >= 3, hints: hintsOf(db), rooms }

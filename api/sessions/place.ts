@@ -59,13 +59,15 @@ export function placementRequest(spec: SessionSpec, wish: Wish, volumeAt: string
 }
 
 /** Timeline entries with the database's clock. */
-export function phaseNow(...phases: string[]) {
-  const entries = phases.map(
-    phase => sql`jsonb_build_object('phase', ${phase}::text,
-    'at', to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))`,
-  )
+export const phaseNow = (...phases: string[]) => phasesAt(sql`clock_timestamp()`, ...phases)
+
+export function phasesAt(at: SQL, ...phases: string[]) {
+  const entries = phases.map(phase => sql`jsonb_build_object('phase', ${phase}::text, 'at', ${isoOf(at)})`)
   return sql<{ phase: string; at: string }[]>`jsonb_build_array(${sql.join(entries, sql`, `)})`
 }
+
+/** As our JSON says times. */
+export const isoOf = (at: SQL) => sql`to_char((${at}) at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
 
 /** `waitsFor`: the clusters whose room would do. */
 export type Placed = { cluster: string; seq: number } | { queued: string; waitsFor: string[] } | { never: string }

@@ -31,6 +31,10 @@ export const templatesOf = (project: SQL, ids: SQL) => sql`
   select id, body from templates where id = any(${ids}) and (project_id is null or project_id = ${project})
   order by project_id nulls first`
 
+/** The body of the one that counts. */
+export const templateBody = (project: SQL, id: SQL) => sql`(select body from templates where id = ${id}
+  and (project_id is null or project_id = ${project}) order by project_id nulls last limit 1)`
+
 export async function listTemplates(ctx: Ctx, query: PageQuery & { category?: string | undefined; kind?: string | undefined }) {
   const rows = await ctx.db
     .select()
