@@ -80,7 +80,7 @@ export const warm_sessions = pgTable(
   t => [
     index('warm_sessions_cluster_change').on(t.cluster_id, t.change_seq),
     index('warm_sessions_pool').on(t.pool_id),
-    index('warm_sessions_ready').on(t.fit).where(sql`${t.status} = 'ready' and ${t.desired} = 'running'`),
+    index('warm_sessions_ready').on(t.fit, t.ready_at, t.id).where(sql`${t.status} = 'ready' and ${t.desired} = 'running'`),
     check('warm_sessions_status', sql`${t.status} in ('starting', 'ready', 'ended')`),
     check('warm_sessions_desired', sql`${t.desired} in ('running', 'deleted')`),
   ],

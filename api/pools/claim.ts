@@ -39,7 +39,7 @@ export async function claimWarm(tx: Tx, wish: ClaimWish, count: number): Promise
   return [...(await taking(tx, claimValues(wish, count)))]
 }
 
-/** What `claimSteps` need. */
+/** What those steps need. */
 export function claimValues({ project, spec, placement }: ClaimWish, count: number) {
   const { width, height } = spec.display
   return {
@@ -59,30 +59,39 @@ const [kind, env, display, selector] = [
 ]
 const [cluster, only] = [sql`${sql.placeholder('cluster')}::text`, sql`${sql.placeholder('only')}::jsonb`]
 
-/** Steps of a statement: the best of those that fit, locked, and then taken. `where`: what else must be so. */
-export const claimSteps = (where: SQL) => sql`best as (
+/** Steps of a statement: the best of those that are asked for, locked, and then taken. */
+const claimStepsOf = (which: SQL, best: SQL) => sql`best as (
     select w.id from warm_sessions w join clusters c on c.id = w.cluster_id left join pools p on p.id = w.pool_id
-    where ${where} and w.desired = 'running' and w.fit = ${sql.placeholder('fit')}
-      and (w.status = 'ready' and w.ready_epoch = c.epoch
-        or w.status = 'starting' and w.created_at > clock_timestamp() - interval '30 seconds')
+    where ${which} and w.desired = 'running' and w.fit = ${sql.placeholder('fit')}
       and c.link_replica_id is not null
       and c.link_seen_at > clock_timestamp() - make_interval(secs => ${sql.raw(String(linkTiming.offline / 1000))})
       and c.scheduling = 'open' and (c.project_id is null or c.project_id = ${sql.placeholder('project')})
       and w.created_at > clock_timestamp() - make_interval(secs => p.max_age_seconds)
       and (${cluster} is null or ${cluster} in (c.id, c.name)) and (${only} is null or ${only} ? c.id)
       and c.labels @> ${selector}
-      and ${env} ?& array(select jsonb_object_keys(w.spec -> 'env')) and (${kind} = 'browser' or w.spec -> 'env' = ${env})
-    order by w.status = 'ready' desc, (w.spec -> 'env' = ${env}) desc, (w.spec -> 'display' = ${display}) desc, w.ready_at, w.id
-    limit ${sql.placeholder('count')} for update of w skip locked),
+    order by ${best} limit ${sql.placeholder('count')} for update of w skip locked),
   taken as (delete from warm_sessions w using best where w.id = best.id returning w.*)`
+
+/** Those that can become what is asked for. */
+const fitting = claimStepsOf(
+  sql`(w.status = 'ready' and w.ready_epoch = c.epoch
+        or w.status = 'starting' and w.created_at > clock_timestamp() - interval '30 seconds')
+      and ${env} ?& array(select jsonb_object_keys(w.spec -> 'env')) and (${kind} = 'browser' or w.spec -> 'env' = ${env})`,
+  sql`w.status = 'ready' desc, (w.spec -> 'env' = ${env}) desc, (w.spec -> 'display' = ${display}) desc, w.ready_at, w.id`,
+)
+
+/** The steps with which a statement takes those that are ready and as asked for already, in the order of an index. `also`: what else must be so. */
+export const sameSteps = (also: SQL) =>
+  claimStepsOf(
+    sql`${also} and w.status = 'ready' and w.ready_epoch = c.epoch and w.spec -> 'env' = ${env} and w.spec -> 'display' = ${display}`,
+    sql`w.ready_at, w.id`,
+  )
 
 /** Of `taken`: a `Claimed`. */
 export const claimedColumns = sql`id, pool_id as pool, cluster_id as cluster, status = 'ready' as ready,
   (spec -> 'env' = ${env} and spec -> 'display' = ${display}) as same, versions, notes, pod`
 
-const taking = keptSql<Claimed>(
-  sql`with ${claimSteps(sql`true`)} select ${claimedColumns} from taken order by ready desc, ready_at, id`,
-)
+const taking = keptSql<Claimed>(sql`with ${fitting} select ${claimedColumns} from taken order by ready desc, ready_at, id`)
 
 /** What warm ones there are, whoever may have them: most creates then know that they need not look. */
 export const warmFits = sql`select distinct fit from warm_sessions where desired = 'running' and status in ('ready', 'starting')`

@@ -145,9 +145,9 @@ describe('a create that fits', () => {
   it('after one that came warm, is one statement; what is answered, kept and told is the same', async () => {
     const [first, second] = await filled(2)
     expect(await atOnce()).toMatchObject({ answer: { body: { id: first, status: 'running' } }, one: false })
-    const asked = { name: 'it ses_', labels: { first: first! }, display: { width: 800, height: 600 } }
+    const asked = { name: 'it ses_', labels: { first: first! }, start_url: 'https://example.com/' }
     const seqBefore = (await api.db.select().from(clusters))[0]!.seq
-    const { answer, one } = await atOnce({ ...asked, env: { X: '1' }, ttl_seconds: 3600, idle_timeout_seconds: 60 })
+    const { answer, one } = await atOnce({ ...asked, ttl_seconds: 3600, idle_timeout_seconds: 60 })
     expect(one).toBe(true)
     expect(answer).toMatchObject({
       status: 201,
@@ -171,7 +171,7 @@ describe('a create that fits', () => {
       detail: { template: 'chromium' },
     })
     const [row] = await api.db.select().from(sessions).where(eq(sessions.id, second!))
-    expect(row).toMatchObject({ change_seq: seqBefore + 1, settling: true, touches: 1, spec: { env: { X: '1' } } })
+    expect(row).toMatchObject({ change_seq: seqBefore + 1, settling: true, touches: 1, spec: { labels: asked.labels } })
     expect((await cluster.desired()).find(({ id }) => id === second)).toMatchObject({ state: 'running', touches: 1 })
     expect(await rows()).toEqual([])
     expect(await atOnce()).toMatchObject({ answer: { status: 201, body: { status: 'starting' } }, one: false })
@@ -192,7 +192,7 @@ describe('a create that fits', () => {
     expect(await next({ name: 'a' })).toEqual([200, 'running', false])
     expect(await next({ name: 'c' })).toEqual([201, 'running', false])
     expect(await next({ headless: true })).toEqual([201, 'starting', false])
-    expect(await next()).toEqual([201, 'running', false])
+    expect(await next({ display: { width: 800, height: 600 } })).toEqual([201, 'running', false])
     expect(await next({ start_url: 'no address' })).toEqual([422, 'invalid', true])
     // Somebody has the project, and gives it back only when the create waits for it.
     const waiting = await api.db.transaction(async tx => {

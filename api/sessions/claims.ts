@@ -26,7 +26,12 @@ export interface WarmHint {
   body: TemplateBody
   /** Its project's sessions are not counted. */
   unlimited: boolean
+  /** What was asked for when it was the same as what came (`likeness`); null: it was not. */
+  same: string | null
 }
+
+/** Creates of equal likeness differ only in what a warm session has no part in. */
+export const likeness = ({ env, display }: SessionCreate) => JSON.stringify([env, display])
 
 /** What those found of which the last came warm. */
 export class WarmHints {

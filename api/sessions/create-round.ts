@@ -12,7 +12,7 @@ import { canComeWarm, fitOf } from '../pools/fit.ts'
 import { invalid, Problem } from '../problem.ts'
 import type { Room } from '../projects/quotas.ts'
 import { bindVolume, takeVolume } from '../volumes/service.ts'
-import { claimEach, type WarmHints } from './claims.ts'
+import { claimEach, likeness, type WarmHints } from './claims.ts'
 import { nameKey, readKnown } from './create-reads.ts'
 import { type Asked, type Draft, isRoomGone, type Made, rowOf, type Take, wishOf, writeRows } from './create-rows.ts'
 import { everyClusterFull, holdClusters, placementRequest, takeNumbers } from './place.ts'
@@ -93,13 +93,14 @@ export async function createRound(
   for (const [n, draft] of fresh.entries()) {
     const warm = late[n]
     if (warm) draft.place = { warm }
-    const isWarm = 'warm' in draft.place
-    hints.note(
-      project,
-      draft.asked.input.template,
-      isWarm ? { body: templates.get(draft.asked.input.template)!, unlimited } : null,
-    )
-    if (!isWarm) draft.place = placeCold(draft)
+    const { input } = draft.asked
+    if ('warm' in draft.place) {
+      const same = draft.place.warm.same ? likeness(input) : null
+      hints.note(project, input.template, { body: templates.get(input.template)!, unlimited, same })
+    } else {
+      hints.note(project, input.template, null)
+      draft.place = placeCold(draft)
+    }
   }
   const changes = changesOf(fresh)
   // Where it is tight, who finds room is told only under the lock.

@@ -1,5 +1,5 @@
 /**
- * A warm create in one statement, where the last one of its template came warm and nothing had to be counted for it: it takes the rate, looks whether
+ * A warm create in one statement, where the last one of its template came warm, as it was asked for, and nothing had to be counted for it: it takes the rate, looks whether
  * all is still as it was then, claims, and writes the session with its audit and event. What only the claim knows is put in by the database. Where
  * anything is otherwise nothing is written, and the create goes the long way. Locks: the rate's row, project, warm session, cluster; it does not wait for
  * a project that somebody holds, for that may be a create that waits for its rate.
@@ -10,10 +10,10 @@ import { keptSql } from '#db/kept.ts'
 import { isUniqueViolation } from '../database-faults.ts'
 import { newId } from '../ids.ts'
 import { noRate, type RateFound, rateFound, rateSteps } from '../limits/gcra.ts'
-import { type Claimed, claimedColumns, claimSteps, claimValues } from '../pools/claim.ts'
+import { type Claimed, claimedColumns, claimValues, sameSteps } from '../pools/claim.ts'
 import { isUnlimited } from '../projects/quotas.ts'
 import { templateBody } from '../templates/service.ts'
-import type { WarmHints } from './claims.ts'
+import { likeness, type WarmHints } from './claims.ts'
 import { livingOf } from './create-reads.ts'
 import { type Asked, type Made, rowOf, tellingOf, wishOf, writeSteps } from './create-rows.ts'
 import { isoOf, phasesAt } from './place.ts'
@@ -22,7 +22,8 @@ import { sessionView } from './view.ts'
 
 /** Whether it can come that way, as far as is known here. */
 export function mayComeAtOnce({ actor, input }: Asked, hints: WarmHints): boolean {
-  return hints.of(actor.project, input.template)?.unlimited === true && actor.limits?.max_sessions === undefined && !input.volume
+  const hint = hints.of(actor.project, input.template)
+  return hint?.unlimited === true && hint.same === likeness(input) && actor.limits?.max_sessions === undefined && !input.volume
 }
 
 /** null: it has to go the long way. */
@@ -98,7 +99,7 @@ const writing = keptSql<Found>(sql`
       and ${templateBody(project, template)} = ${body}
       and not exists (${livingOf(project, sql`${sql.placeholder('user')}::text`, sql`${sql.placeholder('name')}::text`)})
     for key share skip locked
-  ), ${claimSteps(sql`exists (select from same) and w.status = 'ready'`)},
+  ), ${sameSteps(sql`exists (select from same)`)},
   claimed as (select ${claimedColumns} from taken),
   numbered as (update clusters set seq = clusters.seq + 1 from claimed where clusters.id = claimed.cluster returning clusters.seq),
   written as materialized (

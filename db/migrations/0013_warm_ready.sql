@@ -1,0 +1,2 @@
+DROP INDEX "warm_sessions_ready";--> statement-breakpoint
+CREATE INDEX "warm_sessions_ready" ON "warm_sessions" USING btree ("fit","ready_at","id") WHERE "warm_sessions"."status" = 'ready' and "warm_sessions"."desired" = 'running';
