@@ -44,9 +44,22 @@ export function randomWord(length: number): string {
   return word
 }
 
-/** `ses_` + 9 characters of time (to the year 5188) + 11 random ones (56 bits). */
+let moment = 0
+let momentWord = ''
+
+/** 9 characters of time, to the year 5188. */
+function timeWord(): string {
+  const now = Date.now()
+  if (now !== moment) {
+    moment = now
+    momentWord = now.toString(36).padStart(9, '0')
+  }
+  return momentWord
+}
+
+/** `ses_`, the time, and 11 random characters (56 bits). */
 export function newId(prefix: IdPrefix): string {
-  return `${prefix}_${Date.now().toString(36).padStart(9, '0')}${randomWord(11)}`
+  return `${prefix}_${timeWord()}${randomWord(11)}`
 }
 
 /** Of this process; made with the first request, for Workers have no randomness before. */
@@ -57,5 +70,5 @@ let requests = 0
 export function newRequestId(): string {
   ownWord ||= randomWord(5)
   requests = (requests + 1) % 36 ** 6
-  return `req_${Date.now().toString(36).padStart(9, '0')}${ownWord}${requests.toString(36).padStart(6, '0')}`
+  return `req_${timeWord()}${ownWord}${requests.toString(36).padStart(6, '0')}`
 }

@@ -11,6 +11,7 @@ import { jsonBodyOnly } from './json-body.ts'
 import { type Limit, rateLimited } from './limits/middleware.ts'
 import { type FieldError, Problem, type ProblemCode, problems } from './problem.ts'
 import { refuseOutsideBounds } from './tokens/token-limits.ts'
+import { TwoRouters } from './two-routers.ts'
 
 /**
  * A scope; `token`: any valid token; `public`: nobody is asked; `agent`: checked by the handler against the agent's key;
@@ -23,6 +24,7 @@ export type Router = OpenAPIHono<AppEnv>
 
 export function newRouter(): Router {
   return new OpenAPIHono<AppEnv>({
+    router: new TwoRouters(),
     defaultHook: result => {
       if (!result.success) throw invalidInput(result.target, result.error.issues)
     },
