@@ -89,12 +89,31 @@ describe('a create that fits', () => {
 
   it('hurries its agent only for what somebody waits for', async () => {
     await filled(3)
+    const { project, user: name } = token
+    const user = await api.mint({ project, user: name, scopes: ['sessions:read', 'sessions:connect', 'exec'] })
     const hurried = async (body: object) => {
       const { status } = (await create(body)).body
       await api.settled()
       return [status, api.tunnel.urgent.at(-1)]
     }
-    expect(await hurried({ labels: { a: 'b' }, start_url: 'about:blank' })).toEqual(['running', false])
+    const { body: taken } = await create({ labels: { a: 'b' }, start_url: 'about:blank' })
+    await api.settled()
+    expect([taken.status, api.tunnel.urgent.at(-1)]).toEqual(['running', false])
+    const wantIn = async (method: string, path: string, body?: object) => {
+      const before = api.tunnel.urgent.length
+      await api.call(method, path, { token: user, body, headers: { upgrade: 'websocket', connection: 'upgrade' } })
+      await api.settled()
+      return api.tunnel.urgent.slice(before)
+    }
+    const waits: [string, string, object?][] = [
+      ['GET', `/v1/sessions/${taken.id}/vnc`],
+      ['POST', `/v1/sessions/${taken.id}/tickets`, { stream: 'vnc' }],
+      ['GET', `/v1/sessions/${taken.id}/screenshot`],
+      ['POST', '/v1/terminals', { session: taken.id }],
+    ]
+    for (const [method, path, body] of waits) expect([path, await wantIn(method, path, body)]).toEqual([path, [true]])
+    await cluster.report([{ id: taken.id, phase: 'running' }])
+    for (const [method, path, body] of waits) expect([path, await wantIn(method, path, body)]).toEqual([path, []])
     expect(await hurried({ start_url: 'https://example.com' })).toEqual(['running', true])
     expect(await hurried({ env: { X: '1' } })).toEqual(['running', true])
     expect(await hurried({})).toEqual(['starting', true])

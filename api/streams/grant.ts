@@ -15,6 +15,7 @@ import type { StreamGrant } from '../platform.ts'
 import { Problem } from '../problem.ts'
 import { exceeded } from '../projects/quotas.ts'
 import type { findSession } from '../sessions/read.ts'
+import { hurrySettling } from '../sessions/settling.ts'
 import { mintSecret } from '../tokens/format.ts'
 import { rolesNow } from '../viewers/roles.ts'
 
@@ -47,6 +48,7 @@ export async function grantStream(ctx: Ctx, { row, online }: Found, wish: GrantW
   }
   if (!online)
     throw new Problem('cluster_offline', 'The cluster of this session is offline.', { headers: { 'retry-after': '5' } })
+  hurrySettling(ctx, row)
   return writeGrant(ctx, {
     project: row.project_id,
     session: row.id,

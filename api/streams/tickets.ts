@@ -7,6 +7,7 @@ import { type Ctx, tokenActor } from '../context.ts'
 import { newId } from '../ids.ts'
 import { invalid, notFound, Problem } from '../problem.ts'
 import { findSession } from '../sessions/read.ts'
+import { hurrySettling } from '../sessions/settling.ts'
 import { isSecret, mintSecret } from '../tokens/format.ts'
 import { isWithin } from '../tokens/networks.ts'
 
@@ -59,6 +60,7 @@ export const Ticket = z
 export async function createTicket(ctx: Ctx, sessionId: string, input: z.infer<typeof TicketCreate>) {
   const actor = tokenActor(ctx)
   const { row } = await findSession(ctx, sessionId)
+  hurrySettling(ctx, row)
   if ((input.stream === 'port') !== (input.port !== undefined))
     throw invalid('/port', 'A port goes with, and only with, stream "port".')
   if (input.role === 'view' && input.stream !== 'vnc') throw invalid('/role', 'Only vnc streams can be view-only.')

@@ -7,6 +7,7 @@ import { findJob } from '../jobs/read.ts'
 import type { JobRow } from '../jobs/view.ts'
 import { invalid, Problem } from '../problem.ts'
 import { clusterOnline, findSession } from '../sessions/read.ts'
+import { hurrySettling } from '../sessions/settling.ts'
 
 export interface TerminalPlace {
   project: string
@@ -30,6 +31,7 @@ export async function placeOf(
     const why = row.status_reason && row.status_reason !== row.status ? `: ${row.status_reason}` : '.'
     throw new Problem('session_not_running', `The session is ${row.status}${why}`)
   }
+  hurrySettling(ctx, row)
   return { project: row.project_id, cluster: row.cluster_id, session: row.id, job: null }
 }
 
