@@ -1,6 +1,7 @@
 /**
  * Create, or get. Creates of one project that come at the same time share a transaction (create-round.ts), for its lock makes them take turns
- * anyway; each has its own outcome. Those under an `Idempotency-Key`, and those of Workers, are alone in theirs.
+ * anyway; each has its own outcome. Those under an `Idempotency-Key`, and those of Workers, are alone in theirs. One that comes alone and warm may be a
+ * single statement (create-warm.ts).
  */
 import type { Sql } from '#db/client.ts'
 import { type Outcome, together } from '#db/together.ts'
