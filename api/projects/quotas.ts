@@ -29,11 +29,16 @@ const limits = [
   ['storage_bytes', 'max_storage_bytes', 'max_storage', bytesQuantity],
 ] as const satisfies readonly (readonly [keyof Usage, keyof Quotas, string, (amount: number) => string])[]
 
-const words = [...limits.map(([, limit]) => limit), 'max_sessions_per_user'] as const
+const counted = limits.map(([, limit]) => limit)
+const counting = [...counted, 'max_sessions_per_user'] as const
 
-/** Of a project's row: nobody's sessions are counted. */
-export const isUnlimited = sql.raw(`not jsonb_strip_nulls(quotas) ?| array[${words.map(word => `'${word}'`).join(', ')}]`)
-export const areUnlimited = (quotas: Quotas) => words.every(word => (quotas[word] ?? null) === null)
+/** Of a project's row: it has one of these. */
+const limitedBy = (words: readonly (keyof Quotas)[]) =>
+  sql.raw(`jsonb_strip_nulls(quotas) ?| array[${words.map(word => `'${word}'`).join(', ')}]`)
+
+/** Of a project's row, and of its quotas: nobody's sessions are counted. */
+export const isUnlimited = sql`not ${limitedBy(counting)}`
+export const areUnlimited = (quotas: Quotas) => counting.every(word => (quotas[word] ?? null) === null)
 
 /** Whose share is taken: a user's within the project, and what the token itself allows. */
 export interface Taker {
@@ -158,8 +163,7 @@ const usageRows = keptSql<UsageRow>(usageOfEach(sql`${sql.placeholder('projects'
 
 /** As JSON, for a statement of several selects; nothing is counted for a project whose sessions are not limited. */
 export function usageWhereLimited(project: SQL): SQL {
-  const counted = sql.raw(limits.map(([, limit]) => `'${limit}'`).join(', '))
-  return sql`case when (select jsonb_strip_nulls(quotas) ?| array[${counted}] from projects where id = ${project})
+  return sql`case when (select ${limitedBy(counted)} from projects where id = ${project})
     then ${rowsOf(usageOfEach(sql`array[${project}]`))} else '[]' end`
 }
 

@@ -18,6 +18,12 @@ export interface Want {
   wish: Wish
 }
 
+/** By what the last one found. */
+export interface Hinted extends Want {
+  built: BuiltSpec
+  hint: WarmHint
+}
+
 const mostHints = 1_000
 
 /** What a create found that came warm. */
@@ -49,12 +55,12 @@ export class WarmHints {
   }
 
   /** null: nothing says that it may come warm. */
-  want({ project, user }: TokenActor, input: SessionCreate, wish: Wish): (Want & { built: BuiltSpec }) | null {
+  want({ project, user }: TokenActor, input: SessionCreate, wish: Wish): Hinted | null {
     const hint = this.of(project, input.template)
     if (!hint || input.volume) return null
     try {
       const built = buildSpec({ id: input.template, body: hint.body }, input, { project, user })
-      return canComeWarm(built.spec) ? { built, spec: built.spec, wish } : null
+      return canComeWarm(built.spec) ? { hint, built, spec: built.spec, wish } : null
     } catch {
       // Refused by that template: the round says so, by the template that is there.
       return null

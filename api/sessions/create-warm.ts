@@ -1,8 +1,8 @@
 /**
- * A warm create in one statement, where the last one of its template came warm, as it was asked for, and nothing had to be counted for it: it takes the rate, looks whether
- * all is still as it was then, claims, and writes the session with its audit and event. What only the claim knows is put in by the database. Where
- * anything is otherwise nothing is written, and the create goes the long way. Locks: the rate's row, project, warm session, cluster; it does not wait for
- * a project that somebody holds, for that may be a create that waits for its rate.
+ * A warm create in one statement, where the last one of its template came warm, as it was asked for, and nothing had to be counted for it: it takes the
+ * rate, looks whether all is still as it was then, claims, and writes the session with its audit and event. What only the claim knows is put in by the
+ * database. Where anything is otherwise nothing is written, and the create goes the long way. Locks: the rate's row, project, warm session, cluster; it
+ * does not wait for a project that somebody holds, for that may be a create that waits for its rate.
  */
 import { sql } from 'drizzle-orm'
 import type { Sql } from '#db/client.ts'
@@ -34,7 +34,7 @@ export async function createWarm(db: Sql, asked: Asked, hints: WarmHints, rooms:
   const wish = wishOf(asked)
   const want = hints.want(actor, input, wish)
   if (!want) return null
-  const { built, spec } = want
+  const { hint, built, spec } = want
   const viewed = (warm: Claimed, now: number, seq: number) => {
     const row = rowOf({ asked, built, spec, wish, volume: null, place: { warm } }, warm.id, now, seq)
     return { row, session: sessionView(row, { online: true, position: null, origin: ctx.origin }) }
@@ -45,7 +45,7 @@ export async function createWarm(db: Sql, asked: Asked, hints: WarmHints, rooms:
   const values = {
     ...claimValues({ project, spec, placement: wish }, 1),
     ...{ stub, draft: JSON.stringify({ row, ...tellingOf(asked, session) }) },
-    ...{ template: input.template, body: JSON.stringify(hints.of(project, input.template)!.body) },
+    ...{ template: input.template, body: JSON.stringify(hint.body) },
     ...{ user: actor.user, name: input.name ?? null, ttl: built.ttl_seconds, idle: built.idle_timeout_seconds },
   }
   const write = async (rate: object) => (await writing(db, { ...values, ...rate }))[0]!
