@@ -143,7 +143,7 @@ describe('a create that fits', () => {
   })
 
   it('is one statement only where nothing is otherwise: it takes one of its rate either way', async () => {
-    await filled(7)
+    await filled(8)
     const project = await api.project({ requests_per_minute: 100 })
     const user = await api.mint({ project, scopes: ['sessions:write', 'sessions:read'] })
     let left = 99
@@ -158,6 +158,7 @@ describe('a create that fits', () => {
     expect(await next({ name: 'c' })).toEqual([201, 'running', false])
     expect(await next({ headless: true })).toEqual([201, 'starting', false])
     expect(await next({ display: { width: 800, height: 600 } })).toEqual([201, 'running', false])
+    expect(await next()).toEqual([201, 'running', false])
     expect(await next({ start_url: 'no address' })).toEqual([422, 'invalid', true])
     // Somebody has the project, and gives it back only when the create waits for it.
     const waiting = await api.db.transaction(async tx => {
@@ -170,7 +171,7 @@ describe('a create that fits', () => {
     expect(await waiting.created).toEqual([201, 'running', false])
     await api.db
       .update(projects)
-      .set({ quotas: sql`${projects.quotas} || '{"max_sessions": 7}'` })
+      .set({ quotas: sql`${projects.quotas} || '{"max_sessions": 8}'` })
       .where(eq(projects.id, project))
     expect(await next()).toEqual([201, 'running', false])
     expect(await next()).toEqual([403, 'quota_exceeded', false])
